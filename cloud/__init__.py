@@ -1,0 +1,1 @@
+"""The cloud: the directory of twins, their checkpoints, the live view of all of them."""

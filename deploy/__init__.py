@@ -1,0 +1,1 @@
+"""The `diten` command: wires the roles into running systems."""

@@ -1,0 +1,1 @@
+"""The device agent: samples, keeps every report until it is stable, obeys its edge."""

@@ -1,0 +1,1 @@
+"""The edge node: keeps live twins, durable before acknowledged."""

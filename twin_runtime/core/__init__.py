@@ -1,0 +1,1 @@
+"""Pure twin logic: values in, values out. No IO, clock, randomness, logging or asyncio."""

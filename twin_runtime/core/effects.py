@@ -1,0 +1,174 @@
+"""What goes into a machine and what comes out: events and effects.
+
+A machine never waits, stores or sends. It turns events into `Effects`, and the shell
+carries them out in one fixed order: the writes are committed first, and only then
+are messages sent, acts started, metrics counted and the committed view shown. All
+that a crash can do is to cut this order short, so a restarted machine must be able to
+say everything again from its rows alone (level-triggered, never remembered).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+
+class Now(NamedTuple):
+    """The two clocks: `monotonic_s` for waiting, `wall_ms` for labels. Never mixed."""
+
+    monotonic_s: float
+    wall_ms: int
+
+
+# --- events -------------------------------------------------------------------------
+
+
+class Message(NamedTuple):
+    """One message from the bus; `payload` is not yet believed."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The bus is up and every subscription is granted: repeat your levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The bus is gone; what was in flight may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The process was asked to stop: say goodbye. A stop is a crash that was announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a source measured on one device.
+
+    `features` maps names to JSON scalars; `None` says the sensor did not answer.
+    `live` values are sent at once, latest wins, and are never stored.
+    """
+
+    twin: str
+    observed_ms: int
+    features: Mapping[str, Any]
+    live: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of an `Act`: `outcome` is `done` or `rejected`, with a reason."""
+
+    twin: str
+    path: str
+    number: int
+    outcome: str
+    reason: str = ""
+
+
+Event = Message | Connected | Disconnected | Stopping | Sample | Acted
+
+
+# --- effects ------------------------------------------------------------------------
+
+
+class Put(NamedTuple):
+    """Set the row `(kind, key)`."""
+
+    kind: str
+    key: str
+    value: bytes
+
+
+class Delete(NamedTuple):
+    """Remove the row `(kind, key)`; removing what is not there is fine."""
+
+    kind: str
+    key: str
+
+
+class Append(NamedTuple):
+    """Add an entry to a bounded log. `(key, number)` is unique within `log`."""
+
+    log: str
+    key: str
+    number: int
+    value: bytes
+
+
+Write = Put | Delete | Append
+
+
+class Send(NamedTuple):
+    """Publish `payload` on `topic` after the commit; it may be lost."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Do something in the device's world after the commit; answered by `Acted`."""
+
+    twin: str
+    path: str
+    number: int
+    value: Any
+
+
+class Note(NamedTuple):
+    """A line for the log: `level` is `info`, `warning` or `error`."""
+
+    level: str
+    text: str
+
+
+class Row(NamedTuple):
+    """A stored row as `Store.load` yields it."""
+
+    kind: str
+    key: str
+    value: bytes
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a machine wants done. `wake_in_s` is when it wants to be called again at the
+    latest (None: only for an event)."""
+
+    writes: list[Write] = field(default_factory=list)
+    sends: list[Send] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    shown: list[tuple[str, Any]] = field(default_factory=list)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    observed: list[tuple[str, float]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    wake_in_s: float | None = None
+    stop: str | None = None
+
+    def count(self, metric: str, label: str = "", by: int = 1) -> None:
+        """Add `by` to a counter; `label` is the value of its one label, if it has one."""
+        key = (metric, label)
+        self.counts[key] = self.counts.get(key, 0) + by
+
+    def wake_by(self, delay_s: float) -> None:
+        """Ask to be woken in `delay_s` seconds at the latest."""
+        delay_s = max(delay_s, 0.0)
+        if self.wake_in_s is None or delay_s < self.wake_in_s:
+            self.wake_in_s = delay_s
+
+
+class Machine(Protocol):
+    """A service as a value: rows and events in, effects out, no waiting."""
+
+    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
+        """Take the stored rows (once, first); say what must be said after a restart."""
+        ...
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        """Fold a batch of events (empty when woken by time) into effects."""
+        ...

@@ -1,0 +1,364 @@
+"""Everything that crosses a wire, as frozen pydantic models.
+
+Every payload has a version `v`; receivers ignore fields they do not know. `parse` is the
+one way in: it gives a typed message or raises `MalformedMessage`, nothing else. `encode`
+is the one way out.
+
+Reports are an exception in form, not in content: a device keeps each `StateReport` as
+the JSON bytes it stored, and `encode_window` joins those bytes, so that what was
+committed, what is sent and what is sent again are the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.ids import EDGE_PATTERN, FEATURE_PATTERN, TWIN_PATTERN
+from twin_runtime.core.limits import (
+    ATTRIBUTES_MAX,
+    COMMAND_VALID_S_MAX,
+    DESIRED_PER_TWIN_MAX,
+    FEATURES_MAX,
+    PACKET_BYTES_MAX,
+    STRING_BYTES_MAX,
+    WINDOW_REPORTS_MAX,
+)
+
+VERSION = 1
+
+# JSON numbers beyond 2^53 do not survive every reader.
+_INTEGER_MAX = 2**53 - 1
+
+Scalar = Annotated[
+    bool
+    | Annotated[int, Field(strict=True, ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
+    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    | Annotated[str, Field(strict=True, max_length=STRING_BYTES_MAX)]
+    | None,
+    Field(union_mode="left_to_right"),
+]
+FeatureName = Annotated[str, Field(pattern=FEATURE_PATTERN)]
+TwinName = Annotated[str, Field(pattern=TWIN_PATTERN)]
+EdgeName = Annotated[str, Field(pattern=EDGE_PATTERN)]
+Position53 = Annotated[int, Field(ge=0, le=_INTEGER_MAX)]
+Epoch = Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+WallMs = Annotated[int, Field(ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
+ShortText = Annotated[str, Field(max_length=STRING_BYTES_MAX)]
+
+
+class Wire(BaseModel):
+    """Base of what crosses a wire: immutable, finite numbers only, tolerant of more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Versioned(Wire):
+    v: Literal[1] = VERSION
+
+
+# --- what a device says of itself -----------------------------------------------------
+
+
+class FeatureSpec(Wire):
+    """One feature: its JSON type, its unit (UCUM where there is one), what may be done
+    with it. `live` features are sent at once and never stored."""
+
+    type: Literal["number", "integer", "boolean", "string"]
+    unit: Annotated[str, Field(max_length=32)] = ""
+    title: Annotated[str, Field(max_length=128)] = ""
+    writable: bool = False
+    live: bool = False
+
+
+class Place(Wire):
+    """Where a device is, in metres, in the site's own frame."""
+
+    x_m: float
+    y_m: float
+    z_m: float = 0.0
+
+
+class Description(Wire):
+    """What a device is: sent with the first report of a session and on every change."""
+
+    title: Annotated[str, Field(max_length=128)] = ""
+    features: Annotated[dict[FeatureName, FeatureSpec], Field(max_length=FEATURES_MAX)]
+    position: Place | None = None
+
+
+class Outcome(Wire):
+    """What became of a desired entry or a command, as the device reports it."""
+
+    number: Position53
+    outcome: Literal["accepted", "rejected", "done", "expired"]
+    reason: ShortText = ""
+
+
+class StateReport(Wire):
+    """One report: the features that were read, under the outbox position `seq`.
+
+    Feature values are checked against the description by `twin.apply_window`, which
+    knows it; here they are only known to be JSON.
+    """
+
+    seq: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    observed_ms: WallMs
+    features: dict[str, Any] = {}
+    description: Description | None = None
+    obeyed: tuple[Position53, Position53] | None = None
+    outcomes: Annotated[dict[ShortText, Outcome], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
+
+
+class Window(Versioned):
+    """`up/{edge}/{twin}/report`: consecutive reports of one session."""
+
+    session: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    reports: Annotated[tuple[StateReport, ...], Field(min_length=1, max_length=WINDOW_REPORTS_MAX)]
+
+
+class Live(Versioned):
+    """`up/{edge}/{twin}/live`: the latest values of live features."""
+
+    observed_ms: WallMs
+    features: Annotated[dict[FeatureName, Scalar], Field(max_length=FEATURES_MAX)]
+
+
+class Status(Versioned):
+    """`status/{id}`, retained and the will: a hint for people, never evidence.
+
+    `epoch` is the assignment the speaker knows (0: none). `via` is the process whose
+    connection carries it: when that one is lost, so is this.
+    """
+
+    state: Literal["online", "offline", "lost", "sleeping"]
+    session: Position53 = 0
+    ts_ms: WallMs = 0
+    epoch: Position53 = 0
+    via: Annotated[str, Field(max_length=64)] = ""
+    next_wake_s: float | None = None
+    counters: Annotated[dict[ShortText, int], Field(max_length=32)] = {}
+
+
+# --- what an edge says to a device ------------------------------------------------------
+
+
+class ReportAck(Versioned):
+    """`down/{twin}/{edge}/ack`: everything up to `applied` is durable at the edge,
+    everything up to `stable` is in the cloud's checkpoint. Cumulative."""
+
+    edge: EdgeName
+    epoch: Epoch
+    session: Position53
+    applied: Position53
+    stable: Position53
+
+
+class Refusal(Versioned):
+    """`down/{twin}/{edge}/error`: an input that was refused, and why."""
+
+    code: ShortText
+    message: ShortText
+    pointer: ShortText = ""
+
+
+class Command(Versioned):
+    """`down/{twin}/{edge}/command`: a momentary order, obeyed at most once and only in time."""
+
+    edge: EdgeName
+    epoch: Epoch
+    number: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    kind: FeatureName
+    arguments: dict[FeatureName, Scalar] = {}
+    valid_for_s: Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)]
+
+
+class DesiredValue(Wire):
+    """A wanted value; `number` is the revision that set it, so a later one is larger."""
+
+    number: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    value: Scalar = None
+
+
+class Desired(Versioned):
+    """`down/{twin}/{edge}/desired`: what is wanted and not yet reported, by path
+    (`features/f/value`)."""
+
+    edge: EdgeName
+    epoch: Epoch
+    entries: Annotated[dict[ShortText, DesiredValue], Field(max_length=DESIRED_PER_TWIN_MAX)]
+
+
+# --- a twin at rest and in motion -------------------------------------------------------
+
+
+class FeatureState(Wire):
+    """A feature's last usable value. `quality`: `good`; `uncertain` (the sensor did not
+    answer since; OPC UA's 'last usable value'); `live` (not stored)."""
+
+    value: Scalar = None
+    observed_ms: WallMs
+    quality: Literal["good", "uncertain", "live"] = "good"
+
+
+class DesiredState(DesiredValue):
+    state: Literal["pending", "accepted", "rejected", "expired", "done"] = "pending"
+    reason: ShortText = ""
+
+
+class Snapshot(Wire):
+    """A whole twin as it travels and as it is stored: an edge's row, a checkpoint, what an
+    activation brings."""
+
+    twin: TwinName
+    epoch: Epoch
+    session: Position53 = 0
+    last_seq: Position53 = 0
+    revision: Position53 = 0
+    observed_ms: WallMs = 0
+    attributes: Annotated[dict[FeatureName, Scalar], Field(max_length=ATTRIBUTES_MAX)] = {}
+    description: Description | None = None
+    features: Annotated[dict[FeatureName, FeatureState], Field(max_length=FEATURES_MAX)] = {}
+    desired: Annotated[dict[ShortText, DesiredState], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
+
+
+# --- cloud and edge -----------------------------------------------------------------------
+
+
+class Assignment(Versioned):
+    """`assign/{twin}`, retained: whom the device reports to. The largest epoch wins."""
+
+    edge: EdgeName
+    epoch: Epoch
+
+
+class Activate(Versioned):
+    """`order/{edge}`: own this twin at this epoch, from this snapshot (none: a new twin)."""
+
+    kind: Literal["activate"] = "activate"
+    store: ShortText
+    twin: TwinName
+    epoch: Epoch
+    snapshot: Snapshot | None = None
+
+
+class Release(Versioned):
+    """`order/{edge}`: you no longer own this twin below this epoch; forget it."""
+
+    kind: Literal["release"] = "release"
+    store: ShortText
+    twin: TwinName
+    epoch: Epoch
+
+
+class StableMark(Wire):
+    twin: TwinName
+    epoch: Epoch
+    session: Position53
+    seq: Position53
+    revision: Position53
+
+
+class Stable(Versioned):
+    """`order/{edge}`: the cloud has stored checkpoints up to these positions."""
+
+    kind: Literal["stable"] = "stable"
+    marks: tuple[StableMark, ...]
+
+
+class Hello(Versioned):
+    """`event/{edge}`: this edge is up, with this store."""
+
+    kind: Literal["hello"] = "hello"
+    store: ShortText
+
+
+class Activated(Versioned):
+    """`event/{edge}`: the activation is durable here."""
+
+    kind: Literal["activated"] = "activated"
+    twin: TwinName
+    epoch: Epoch
+
+
+class Checkpoint(Versioned):
+    """`event/{edge}`: changed twins, to be stored by the cloud."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    twins: Annotated[tuple[Snapshot, ...], Field(min_length=1)]
+
+
+Order = Annotated[Activate | Release | Stable, Field(discriminator="kind")]
+EdgeEvent = Annotated[Hello | Activated | Checkpoint, Field(discriminator="kind")]
+
+ORDER: TypeAdapter[Activate | Release | Stable] = TypeAdapter(Order)
+EDGE_EVENT: TypeAdapter[Hello | Activated | Checkpoint] = TypeAdapter(EdgeEvent)
+WINDOW = TypeAdapter(Window)
+LIVE = TypeAdapter(Live)
+STATUS = TypeAdapter(Status)
+ACK = TypeAdapter(ReportAck)
+REFUSAL = TypeAdapter(Refusal)
+COMMAND = TypeAdapter(Command)
+DESIRED = TypeAdapter(Desired)
+ASSIGNMENT = TypeAdapter(Assignment)
+SNAPSHOT = TypeAdapter(Snapshot)
+REPORT = TypeAdapter(StateReport)
+
+T = TypeVar("T")
+
+
+def parse(adapter: TypeAdapter[T], payload: bytes) -> T:
+    """Return the typed message in `payload`, or raise `MalformedMessage` with a code of
+    `too_large`, `not_json`, `unknown_version`, `not_finite`, `unknown_type` or `bad_value`."""
+    if len(payload) > PACKET_BYTES_MAX:
+        raise MalformedMessage(
+            "too_large", f"{len(payload)} bytes; a payload is at most {PACKET_BYTES_MAX}"
+        )
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def encode(message: Wire) -> bytes:
+    """Return `message` as JSON; fields at their default are sent too, absent ones are not."""
+    return message.__pydantic_serializer__.to_json(message, exclude_none=True)
+
+
+def encode_window(session: int, reports: Iterable[bytes]) -> bytes:
+    """Return a `Window` made of stored report rows, byte for byte."""
+    return b'{"v":1,"session":%d,"reports":[%b]}' % (session, b",".join(reports))
+
+
+def dump(value: Mapping[str, Any]) -> bytes:
+    """Plain JSON of values already known to be finite and of JSON's types."""
+    return to_json(value)
+
+
+def load(payload: bytes) -> Any:
+    """The inverse of `dump`, for rows we wrote ourselves."""
+    return from_json(payload)
+
+
+_CODES = {
+    "json_invalid": "not_json",
+    "finite_number": "not_finite",
+    "union_tag_invalid": "unknown_kind",
+    "union_tag_not_found": "unknown_kind",
+}
+
+
+def _refusal(error: ValidationError) -> MalformedMessage:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = first["loc"]
+    code = _CODES.get(first["type"], "bad_value")
+    if where and where[-1] == "v":
+        code = "unknown_version"
+    elif code == "bad_value" and "features" in where and where[-1] == "type":
+        code = "unknown_type"
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    pointer = "".join(f"/{part}" for part in where)
+    return MalformedMessage(code, f"{first['msg']} (got {shown})", pointer)
