@@ -4,7 +4,7 @@ Each contract is deliberately the weakest that works; `twin_runtime.testing` has
 contract suite per port, which the production body and the test body both pass.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ class Bus(Protocol):
         disconnected they are dropped and counted."""
         ...
 
-    def messages(self) -> AsyncIterator[list[Event]]:
+    def messages(self) -> AsyncGenerator[list[Event], None]:
         """Yield what has arrived since the last list (`Message`s in order), `Connected`
         after each (re)connect once every subscription is granted, `Disconnected` when
         the connection is lost. A full inbox drops the newest and counts. Used once; it

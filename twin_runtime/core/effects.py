@@ -60,7 +60,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What became of an `Act`: `outcome` is `done` or `rejected`, with a reason."""
+    """What became of an `Act`: `outcome` is `done`, `rejected` or `expired`, with a reason."""
 
     twin: str
     path: str
@@ -112,12 +112,14 @@ class Send(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Do something in the device's world after the commit; answered by `Acted`."""
+    """Do something in the device's world after the commit; answered by `Acted`.
+    It must not begin after `expires_s` (monotonic; None: a level, always in time)."""
 
     twin: str
     path: str
     number: int
     value: Any
+    expires_s: float | None = None
 
 
 class Note(NamedTuple):

@@ -10,7 +10,7 @@ committed, what is sent and what is sent again are the same bytes.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -23,20 +23,20 @@ from twin_runtime.core.limits import (
     DESIRED_PER_TWIN_MAX,
     FEATURES_MAX,
     PACKET_BYTES_MAX,
-    STRING_BYTES_MAX,
+    STRING_CHARS_MAX,
     WINDOW_REPORTS_MAX,
 )
 
-VERSION = 1
+VERSION: Final = 1
 
 # JSON numbers beyond 2^53 do not survive every reader.
 _INTEGER_MAX = 2**53 - 1
 
 Scalar = Annotated[
-    bool
+    Annotated[bool, Field(strict=True)]
     | Annotated[int, Field(strict=True, ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
     | Annotated[float, Field(strict=True, allow_inf_nan=False)]
-    | Annotated[str, Field(strict=True, max_length=STRING_BYTES_MAX)]
+    | Annotated[str, Field(strict=True, max_length=STRING_CHARS_MAX)]
     | None,
     Field(union_mode="left_to_right"),
 ]
@@ -46,7 +46,7 @@ EdgeName = Annotated[str, Field(pattern=EDGE_PATTERN)]
 Position53 = Annotated[int, Field(ge=0, le=_INTEGER_MAX)]
 Epoch = Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
 WallMs = Annotated[int, Field(ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
-ShortText = Annotated[str, Field(max_length=STRING_BYTES_MAX)]
+ShortText = Annotated[str, Field(max_length=STRING_CHARS_MAX)]
 
 
 class Wire(BaseModel):
@@ -217,11 +217,25 @@ class Snapshot(Wire):
     session: Position53 = 0
     last_seq: Position53 = 0
     revision: Position53 = 0
-    observed_ms: WallMs = 0
+    reported_wall_ms: WallMs = 0
     attributes: Annotated[dict[FeatureName, Scalar], Field(max_length=ATTRIBUTES_MAX)] = {}
     description: Description | None = None
     features: Annotated[dict[FeatureName, FeatureState], Field(max_length=FEATURES_MAX)] = {}
     desired: Annotated[dict[ShortText, DesiredState], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
+
+
+class TwinDocument(Versioned):
+    """`twin/{twin}`, retained: the committed twin, for anyone. The largest
+    `(epoch, revision)` is the newest."""
+
+    twin: TwinName
+    epoch: Epoch
+    revision: Position53
+    reported_wall_ms: WallMs = 0
+    attributes: dict[FeatureName, Scalar] = {}
+    description: Description | None = None
+    features: dict[FeatureName, FeatureState] = {}
+    desired: dict[ShortText, DesiredState] = {}
 
 
 # --- cloud and edge -----------------------------------------------------------------------
@@ -304,6 +318,7 @@ COMMAND = TypeAdapter(Command)
 DESIRED = TypeAdapter(Desired)
 ASSIGNMENT = TypeAdapter(Assignment)
 SNAPSHOT = TypeAdapter(Snapshot)
+DOCUMENT = TypeAdapter(TwinDocument)
 REPORT = TypeAdapter(StateReport)
 
 T = TypeVar("T")
@@ -325,6 +340,11 @@ def parse(adapter: TypeAdapter[T], payload: bytes) -> T:
 def encode(message: Wire) -> bytes:
     """Return `message` as JSON; fields at their default are sent too, absent ones are not."""
     return message.__pydantic_serializer__.to_json(message, exclude_none=True)
+
+
+def encode_received(message: Wire) -> bytes:
+    """Return a parsed message as JSON again: only what was sent is in it."""
+    return message.__pydantic_serializer__.to_json(message, exclude_unset=True)
 
 
 def encode_window(session: int, reports: Iterable[bytes]) -> bytes:

@@ -1,0 +1,242 @@
+"""The directory: which edge owns which twin, and the last checkpoint of each.
+
+A device that is heard of for the first time gets a twin on the edge that owns the fewest
+(ties: the smaller id). The placement is committed before the order goes out; the order
+is repeated with back-off until the edge confirms; only then is the device assigned.
+After a restart all of this follows from the rows:
+
+    placement   phase, owner, epoch          one per twin
+    snapshot    the last checkpoint          one per twin that has one
+    edge        the id of the edge's store   one per edge
+
+An edge that returns with another store has lost its twins: each is activated there again,
+at the next epoch, from its checkpoint, and the devices send what came after it.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from twin_runtime.core import messages, ownership, topics
+from twin_runtime.core.backoff import backoff_s
+from twin_runtime.core.effects import Effects, Note, Now, Put, Row, Send
+from twin_runtime.core.ids import EdgeId
+from twin_runtime.core.limits import (
+    EDGES_MAX,
+    ORDER_RETRY_FIRST_S,
+    ORDER_RETRY_LAST_S,
+    STABLE_MARKS_MAX,
+    TWINS_PER_CLOUD_MAX,
+)
+from twin_runtime.core.messages import (
+    Activate,
+    Activated,
+    Assignment,
+    Checkpoint,
+    Release,
+    Snapshot,
+    Stable,
+    StableMark,
+)
+from twin_runtime.core.ownership import Placement
+
+PLACEMENT_ROW = "placement"
+SNAPSHOT_ROW = "snapshot"
+EDGE_ROW = "edge"
+
+
+class Kept(NamedTuple):
+    """The last accepted checkpoint: how far it reaches, and its bytes."""
+
+    session: int
+    last_seq: int
+    revision: int
+    row: bytes
+
+
+class Directory:
+    """Placements, checkpoints and edges, and what has to be said about them."""
+
+    def __init__(self) -> None:
+        self.placements: dict[str, Placement] = {}
+        self.snapshots: dict[str, Kept] = {}
+        self._stores: dict[str, str] = {}
+        self._load: dict[str, int] = {}
+        self._homeless: dict[str, None] = {}  # heard of before any edge was
+        self._orders: dict[str, tuple[int, float]] = {}  # twin: (attempt, due)
+        self._marks: dict[str, list[StableMark]] = {}
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Load everything; orders that were not confirmed are due at once."""
+        for row in rows:
+            if row.kind == EDGE_ROW:
+                self._stores[row.key] = row.value.decode()
+                self._load.setdefault(row.key, 0)
+            elif row.kind == PLACEMENT_ROW:
+                self._place(row.key, Placement(**messages.load(row.value)))
+            elif row.kind == SNAPSHOT_ROW:
+                self._keep(messages.parse(messages.SNAPSHOT, row.value), row.value)
+
+    # --- devices ------------------------------------------------------------------------
+
+    def device_online(self, twin: str, known_epoch: int, now: Now, fx: Effects) -> None:
+        """A device says that it is there: create its twin, or tell it where it is."""
+        placement = self.placements.get(twin)
+        if placement is None:
+            self._create(twin, now, fx)
+        elif placement.phase == "owned" and known_epoch != placement.epoch:
+            self._assign(twin, placement, fx)
+
+    def _create(self, twin: str, now: Now, fx: Effects) -> None:
+        if len(self.placements) >= TWINS_PER_CLOUD_MAX:
+            text = f"no twin for {twin}: the directory holds {TWINS_PER_CLOUD_MAX} already"
+            fx.count("twins_refused_total")
+            fx.notes.append(Note("error", text))
+            return
+        if not self._stores:
+            if len(self._homeless) < TWINS_PER_CLOUD_MAX:
+                self._homeless[twin] = None
+            return
+        edge = min(self._stores, key=lambda edge: (self._load[edge], edge))
+        self._move_to(twin, ownership.create(EdgeId(edge)), now, fx)
+        fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}"))
+
+    def _assign(self, twin: str, placement: Placement, fx: Effects) -> None:
+        assignment = Assignment(edge=placement.owner, epoch=placement.epoch)
+        fx.sends.append(Send(topics.assign(twin), messages.encode(assignment), retain=True))
+
+    # --- edges --------------------------------------------------------------------------
+
+    def hello(self, edge: str, store: str, now: Now, fx: Effects) -> None:
+        """An edge is up. With a new store it has lost what it owned."""
+        known = self._stores.get(edge)
+        if known is None and len(self._stores) >= EDGES_MAX:
+            fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
+            return
+        if known == store:
+            return
+        self._stores[edge] = store
+        self._load.setdefault(edge, 0)
+        fx.writes.append(Put(EDGE_ROW, edge, store.encode()))
+        if known is not None:
+            self._recover(edge, now, fx)
+        for twin in list(self._homeless):
+            del self._homeless[twin]
+            self._create(twin, now, fx)
+
+    def _recover(self, edge: str, now: Now, fx: Effects) -> None:
+        lost = [twin for twin, placed in self.placements.items() if placed.owner == edge]
+        for twin in lost:
+            self._move_to(twin, ownership.reassign(self.placements[twin], EdgeId(edge)), now, fx)
+        fx.count("failovers_total", by=len(lost))
+        text = f"{edge} has a new store: {len(lost)} twins return from their checkpoints"
+        fx.notes.append(Note("warning", text))
+
+    def activated(self, edge: str, event: Activated, fx: Effects) -> None:
+        """An edge confirms; from now on the device may be told."""
+        placement = self.placements.get(event.twin)
+        owned = placement and ownership.activated(placement, edge, event.epoch)
+        if owned:
+            self._place(event.twin, owned)
+            self._orders.pop(event.twin, None)
+            fx.writes.append(_placement_row(event.twin, owned))
+            self._assign(event.twin, owned, fx)
+        elif placement is None or not ownership.is_current(placement, edge, event.epoch):
+            self._depose(edge, event.twin, fx)
+
+    def checkpoint(self, edge: str, event: Checkpoint, fx: Effects) -> None:
+        """Store what the owner sends, unless it is behind; say how far that reaches."""
+        for snapshot in event.twins:
+            placement = self.placements.get(snapshot.twin)
+            if placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
+                self._depose(edge, snapshot.twin, fx)
+            elif placement.phase == "owned":
+                self._accept(edge, snapshot, fx)
+
+    def _accept(self, edge: str, snapshot: Snapshot, fx: Effects) -> None:
+        kept = self.snapshots.get(snapshot.twin)
+        if kept is not None and snapshot.revision < kept.revision:
+            fx.count("checkpoints_total", "behind")
+            return
+        if kept is None or snapshot.revision > kept.revision:
+            row = messages.encode_received(snapshot)
+            self._keep(snapshot, row)
+            fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
+            fx.count("checkpoints_total", "stored")
+        else:
+            fx.count("checkpoints_total", "known")
+        mark = StableMark(
+            twin=snapshot.twin,
+            epoch=snapshot.epoch,
+            session=snapshot.session,
+            seq=snapshot.last_seq,
+            revision=snapshot.revision,
+        )
+        self._marks.setdefault(edge, []).append(mark)
+
+    def _depose(self, edge: str, twin: str, fx: Effects) -> None:
+        """Whoever speaks of a twin without owning it is told to let go (C6)."""
+        fx.count("fenced_total", "event")
+        placement = self.placements.get(twin)
+        store = self._stores.get(edge)
+        if placement is not None and store is not None and placement.owner != edge:
+            release = Release(store=store, twin=twin, epoch=placement.epoch)
+            fx.sends.append(Send(topics.order(edge), messages.encode(release)))
+
+    # --- what is repeated ---------------------------------------------------------------
+
+    def assign_all(self, fx: Effects) -> None:
+        """Repeat every assignment: the broker may have forgotten them."""
+        for twin, placement in self.placements.items():
+            if placement.phase == "owned":
+                self._assign(twin, placement, fx)
+
+    def settle(self, now: Now, connected: bool, fx: Effects) -> None:
+        """Send what this batch made stable, and the orders that are due."""
+        for edge, marks in self._marks.items():
+            for first in range(0, len(marks), STABLE_MARKS_MAX):
+                stable = Stable(marks=tuple(marks[first : first + STABLE_MARKS_MAX]))
+                fx.sends.append(Send(topics.order(edge), messages.encode(stable)))
+        self._marks = {}
+        if not connected:
+            return
+        for twin, (attempt, due_s) in self._orders.items():
+            if due_s <= now.monotonic_s:
+                self._order(twin, fx)
+                pause_s = backoff_s(twin, attempt, ORDER_RETRY_FIRST_S, ORDER_RETRY_LAST_S)
+                self._orders[twin] = (attempt + 1, now.monotonic_s + pause_s)
+            fx.wake_by(self._orders[twin][1] - now.monotonic_s)
+
+    def _order(self, twin: str, fx: Effects) -> None:
+        placement = self.placements[twin]
+        kept = self.snapshots.get(twin)
+        activate = Activate(
+            store=self._stores[placement.owner],
+            twin=twin,
+            epoch=placement.epoch,
+            snapshot=messages.parse(messages.SNAPSHOT, kept.row) if kept else None,
+        )
+        fx.sends.append(Send(topics.order(placement.owner), messages.encode(activate)))
+
+    def _move_to(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
+        self._place(twin, placement)
+        self._orders[twin] = (0, now.monotonic_s)
+        fx.writes.append(_placement_row(twin, placement))
+
+    def _place(self, twin: str, placement: Placement) -> None:
+        before = self.placements.get(twin)
+        if before is not None:
+            self._load[before.owner] -= 1
+        self._load[placement.owner] = self._load.get(placement.owner, 0) + 1
+        self.placements[twin] = placement
+        if placement.phase == "activating":
+            self._orders.setdefault(twin, (0, 0.0))
+
+    def _keep(self, snapshot: Snapshot, row: bytes) -> None:
+        self.snapshots[snapshot.twin] = Kept(
+            snapshot.session, snapshot.last_seq, snapshot.revision, row
+        )
+
+
+def _placement_row(twin: str, placement: Placement) -> Put:
+    row = {"phase": placement.phase, "owner": placement.owner, "epoch": placement.epoch}
+    return Put(PLACEMENT_ROW, twin, messages.dump(row))

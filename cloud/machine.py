@@ -1,0 +1,148 @@
+"""The cloud as a machine: devices and edges are heard, the directory decides.
+
+Beside the directory it follows every twin's public document (`twin/+`), so that its
+readers see all twins live; what it promises rests on checkpoints alone. A document below
+the directory's epoch, or older than the one shown, is ignored.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloud.directory import SNAPSHOT_ROW, Directory
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import (
+    Connected,
+    Disconnected,
+    Effects,
+    Event,
+    Message,
+    Note,
+    Now,
+    Row,
+    Send,
+    Stopping,
+)
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.ids import CLOUD
+from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PERIOD_S
+from twin_runtime.core.messages import Activated, Checkpoint, Hello
+
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What readers see of a twin: its newest document, as bytes, and when it came."""
+
+    epoch: int
+    revision: int
+    reported_wall_ms: int
+    received_wall_ms: int
+    encoded: bytes
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = messages.load(self.encoded)
+        return document
+
+
+class CloudMachine:
+    """The cloud's only machine."""
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self._things: dict[str, Thing] = {}
+        self._session = 0
+        self._connected = False
+        self._beat_due_s = NEVER
+        self._repeat_due_s = NEVER
+
+    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
+        fx = Effects()
+        self._session = now.wall_ms
+        stored = list(rows)
+        self.directory.restore(stored)
+        for row in stored:
+            if row.kind == SNAPSHOT_ROW:
+                self._show(messages.parse(messages.DOCUMENT, row.value), row.value, 0, fx)
+        return fx
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        fx = Effects()
+        for event in events:
+            match event:
+                case Message(topic, payload):
+                    self._hear(topic, payload, now, fx)
+                case Connected():
+                    self._connected = True
+                    self._say("online", now, fx)
+                    self._repeat_due_s = now.monotonic_s
+                case Disconnected():
+                    self._connected = False
+                    self._beat_due_s = self._repeat_due_s = NEVER
+                case Stopping():
+                    self._say("offline", now, fx)
+        if now.monotonic_s >= self._beat_due_s:
+            self._say("online", now, fx)
+        if now.monotonic_s >= self._repeat_due_s:
+            self.directory.assign_all(fx)
+            self._repeat_due_s = now.monotonic_s + REPUBLISH_PERIOD_S
+        self.directory.settle(now, self._connected, fx)
+        for due_s in (self._beat_due_s, self._repeat_due_s):
+            if due_s != NEVER:
+                fx.wake_by(due_s - now.monotonic_s)
+        return fx
+
+    def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
+        try:
+            parsed = topics.parse(topic)
+            match parsed.kind:
+                case "event":
+                    self._event(parsed.edge, payload, now, fx)
+                case "status" if parsed.twin:
+                    status = messages.parse(messages.STATUS, payload)
+                    if status.state == "online":
+                        self.directory.device_online(parsed.twin, status.epoch, now, fx)
+                case "twin" if payload:
+                    document = messages.parse(messages.DOCUMENT, payload)
+                    self._show(document, payload, now.wall_ms, fx)
+        except MalformedMessage as error:
+            fx.count("rejects_total", error.code)
+            text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
+            fx.notes.append(Note("warning", f"refused {text} ({error.code})"))
+
+    def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
+        event = messages.parse(messages.EDGE_EVENT, payload)
+        match event:
+            case Hello():
+                self.directory.hello(edge, event.store, now, fx)
+            case Activated():
+                self.directory.activated(edge, event, fx)
+            case Checkpoint():
+                self.directory.checkpoint(edge, event, fx)
+
+    def _show(
+        self, document: messages.TwinDocument, payload: bytes, received_wall_ms: int, fx: Effects
+    ) -> None:
+        placement = self.directory.placements.get(document.twin)
+        if placement is None or document.epoch < placement.epoch:
+            fx.count("fenced_total", "document")
+            return
+        shown = self._things.get(document.twin)
+        if shown is None or (document.epoch, document.revision) >= (shown.epoch, shown.revision):
+            thing = Thing(
+                document.epoch,
+                document.revision,
+                document.reported_wall_ms,
+                received_wall_ms,
+                payload,
+            )
+            self._things[document.twin] = thing
+            fx.shown.append((document.twin, thing))
+
+    def _say(self, state: str, now: Now, fx: Effects) -> None:
+        status = messages.dump(
+            {"v": 1, "state": state, "session": self._session, "ts_ms": now.wall_ms}
+        )
+        fx.sends.append(Send(topics.status(CLOUD), status, retain=True))
+        self._beat_due_s = now.monotonic_s + HEARTBEAT_PERIOD_S

@@ -1,0 +1,112 @@
+"""Many devices over one store and one connection: one group commit for all of them.
+
+`FleetMachine` is the machine a device process runs, be it one device on a board or a
+thousand emulated ones. It gives each event to the device it concerns and wakes the
+devices whose time has come: a heap of `(due_s, twin)` in which outdated entries are
+skipped, so a quiet fleet costs nothing.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+from device_agent.machine import NEVER, DeviceMachine
+from twin_runtime.core import topics
+from twin_runtime.core.effects import (
+    Acted,
+    Connected,
+    Disconnected,
+    Effects,
+    Event,
+    Message,
+    Note,
+    Now,
+    Row,
+    Sample,
+    Stopping,
+)
+from twin_runtime.core.errors import MalformedMessage
+
+
+class FleetMachine:
+    """`devices` share a store and a bus; each keeps its own outbox, route and duties."""
+
+    def __init__(self, devices: Sequence[DeviceMachine]) -> None:
+        self._devices = {device.twin: device for device in devices}
+        self._due: list[tuple[float, str]] = []
+        self._queued: dict[str, float] = {}
+
+    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
+        fx = Effects()
+        by_device: dict[str, list[Row]] = {twin: [] for twin in self._devices}
+        for row in rows:
+            own = by_device.get(row.key.split("/")[0])
+            if own is not None:
+                own.append(row)
+        for twin, device in self._devices.items():
+            device.restore(by_device.pop(twin), now, fx)
+        return self._scheduled(self._devices, now, fx)
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        fx = Effects()
+        touched: dict[str, None] = {}
+        for event in events:
+            self._take(event, now, fx, touched)
+        while self._due and self._due[0][0] <= now.monotonic_s:
+            due_s, twin = heapq.heappop(self._due)
+            if self._queued.get(twin) == due_s:
+                del self._queued[twin]
+                self._devices[twin].tick(now, fx)
+                touched[twin] = None
+        return self._scheduled(touched, now, fx)
+
+    def _take(self, event: Event, now: Now, fx: Effects, touched: dict[str, None]) -> None:
+        match event:
+            case Message(topic, payload):
+                self._hear(topic, payload, now, fx, touched)
+            case Sample(twin=twin) if twin in self._devices:
+                self._devices[twin].sample(event, now, fx)
+                touched[twin] = None
+            case Acted(twin=twin) if twin in self._devices:
+                self._devices[twin].acted(event, now, fx)
+                touched[twin] = None
+            case Connected():
+                for device in self._devices.values():
+                    device.connected(now, fx)
+                touched.update(dict.fromkeys(self._devices))
+            case Disconnected():
+                for device in self._devices.values():
+                    device.disconnected()
+                touched.update(dict.fromkeys(self._devices))
+            case Stopping():
+                for device in self._devices.values():
+                    device.stop(now, fx)
+
+    def _hear(
+        self, topic: str, payload: bytes, now: Now, fx: Effects, touched: dict[str, None]
+    ) -> None:
+        try:
+            parsed = topics.parse(topic)
+            device = self._devices.get(parsed.twin)
+            if device is not None:
+                touched[device.twin] = None
+                device.hear(parsed, payload, now, fx)
+        except MalformedMessage as error:
+            fx.count("rejects_total", error.code)
+            fx.notes.append(Note("warning", f"{topic}: {error.message} at {error.pointer or '/'}"))
+
+    def _scheduled(self, touched: Iterable[str], now: Now, fx: Effects) -> Effects:
+        for twin in touched:
+            due_s = self._devices[twin].due_s
+            if due_s == NEVER:
+                self._queued.pop(twin, None)
+            elif self._queued.get(twin) != due_s:
+                self._queued[twin] = due_s
+                heapq.heappush(self._due, (due_s, twin))
+        while self._due and self._queued.get(self._due[0][1]) != self._due[0][0]:
+            heapq.heappop(self._due)
+        if self._due:
+            fx.wake_by(self._due[0][0] - now.monotonic_s)
+        halted = [device.halted for device in self._devices.values() if device.halted]
+        if halted and len(halted) == len(self._devices):
+            fx.stop = halted[0]
+        return fx

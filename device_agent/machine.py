@@ -1,0 +1,375 @@
+"""One device as a machine: samples in, reports out; told what is wanted, it obeys.
+
+States of the way to the edge:
+
+    no route     the outbox fills; the cloud's `assign/{twin}` (retained) ends it
+    routed       new reports go out at once, as far as the window allows; all after
+                 `applied` goes out again on time-out (0.5 s doubling to 8 s), on
+                 reconnect and on a new assignment; progress resets the time-out
+
+Everything a restart needs is in two kinds of rows: `outbox` (one per report) and `device`
+(the mark, the route, what was obeyed). The `device` row rides on the next report unless
+it must be durable first: a command is marked obeyed *before* it is carried out, so it
+is carried out at most once; a desired value is kept and carried out again after every
+start, since it is a level.
+
+A command or desired value is obeyed only from the assigned edge at the current epoch.
+An agent that hears of a larger session after its own was acknowledged has a twin with
+the same id: it halts, and says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
+from zlib import crc32
+
+from twin_runtime.core import messages, topics
+from twin_runtime.core.desired import feature_of
+from twin_runtime.core.effects import Act, Acted, Effects, Note, Now, Put, Row, Sample, Send
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.limits import (
+    DESIRED_PER_TWIN_MAX,
+    HEARTBEAT_PERIOD_S,
+    OUTBOX_REPORTS_MAX,
+    REPORT_BYTES_MAX,
+    RETRY_FIRST_S,
+    RETRY_LAST_S,
+    WINDOW_REPORTS_MAX,
+)
+from twin_runtime.core.messages import Command, Description, ReportAck
+from twin_runtime.core.outbox import Mark, Outbox
+from twin_runtime.core.shape import accepts, worst_case_bytes
+
+NEVER = float("inf")
+DEVICE_ROW = "device"
+
+
+class DeviceMachine:
+    """One device. `FleetMachine` routes events to it and wakes it by `due_s`."""
+
+    def __init__(
+        self,
+        twin: str,
+        description: Description,
+        *,
+        via: str = "",
+        outbox_reports_max: int = OUTBOX_REPORTS_MAX,
+        keep_stable_reports: int = 0,
+    ) -> None:
+        size = worst_case_bytes(description)
+        assert size <= REPORT_BYTES_MAX, f"{twin}: described as {size} > {REPORT_BYTES_MAX} bytes"
+        self.twin = twin
+        self.description = description
+        self.halted = ""
+        self.due_s = NEVER
+        self._via = via
+        self._outbox_reports_max = outbox_reports_max
+        self._keep_stable = keep_stable_reports
+        self._outbox = self._new_outbox(0)
+        self._edge, self._epoch = "", 0
+        self._obeyed = (0, 0)
+        self._obeying: dict[str, Any] | None = None
+        self._desired: dict[str, dict[str, Any]] = {}
+        self._described = ""
+        self._digest = sha256(messages.encode(description)).hexdigest()[:16]
+        self._acknowledged = False
+        self._unsaved = False
+        self._connected = False
+        self._retry_s = RETRY_FIRST_S
+        self._retry_due_s = NEVER
+        self._beat_due_s = NEVER
+        self._sent_at_s: dict[int, float] = {}
+        self._counters: dict[str, int] = {}
+        self._spread = crc32(twin.encode()) / 2**32
+
+    # --- life ---------------------------------------------------------------------------
+
+    def restore(self, rows: list[Row], now: Now, fx: Effects) -> None:
+        """Take this device's rows; report a command that a crash cut off; set desired values."""
+        own = next((messages.load(row.value) for row in rows if row.kind == DEVICE_ROW), None)
+        stored = [(row.key, row.value) for row in rows if row.kind != DEVICE_ROW]
+        # The session of a new store is a guess; an edge that knows a larger one corrects it.
+        self._outbox = self._new_outbox(max(now.wall_ms // 1000, 1))
+        self._outbox.restore(stored, Mark(**own["mark"]) if own else None)
+        if own:
+            self._edge, self._epoch = own["route"]
+            self._obeyed = (own["obeyed"][0], own["obeyed"][1])
+            self._obeying = own["obeying"]
+            self._desired = own["desired"]
+            self._described = own["described"]
+        if self._obeying is not None:
+            cut_off = "interrupted by a restart: it may or may not have been carried out"
+            self.acted(
+                Acted(
+                    self.twin, self._obeying["path"], self._obeying["number"], "rejected", cut_off
+                ),
+                now,
+                fx,
+            )
+        for path, entry in self._desired.items():
+            fx.acts.append(Act(self.twin, path, entry["number"], entry["value"]))
+
+    def connected(self, now: Now, fx: Effects) -> None:
+        """The bus is up: say so, and send the window again."""
+        self._connected = True
+        self._say(now, "online", fx)
+        self._send_again(now, fx)
+
+    def disconnected(self) -> None:
+        self._connected = False
+        self._retry_due_s = self._beat_due_s = NEVER
+        self._reckon()
+
+    def stop(self, now: Now, fx: Effects) -> None:
+        """Announced end: save the mark, say goodbye."""
+        self._save(fx)
+        if self._connected:
+            self._say(now, "offline", fx)
+
+    def tick(self, now: Now, fx: Effects) -> None:
+        """Do what is due: send the window again, say that we live."""
+        if now.monotonic_s >= self._retry_due_s:
+            self._retry_s = min(self._retry_s * 2, RETRY_LAST_S)
+            fx.count("retransmissions_total")
+            self._send_again(now, fx)
+        if now.monotonic_s >= self._beat_due_s:
+            self._say(now, "online", fx)
+
+    # --- reports ------------------------------------------------------------------------
+
+    def sample(self, sample: Sample, now: Now, fx: Effects) -> None:
+        """Store what was measured, and send it."""
+        if self.halted:
+            return
+        features = self._usable(sample.features, fx)
+        if features:
+            self._report({"features": features}, sample.observed_ms, now, fx)
+        live = self._usable(sample.live, fx)
+        if live and self._connected and self._edge:
+            payload = messages.dump({"v": 1, "observed_ms": sample.observed_ms, "features": live})
+            fx.sends.append(Send(topics.live(self._edge, self.twin), payload))
+
+    def _usable(self, features: Mapping[str, Any], fx: Effects) -> dict[str, Any]:
+        """Undeclared names are left out, unusable values become None; both are counted."""
+        usable: dict[str, Any] = {}
+        for name, value in features.items():
+            spec = self.description.features.get(name)
+            if spec is None:
+                self._tally("samples_refused_total", fx)
+                continue
+            if not accepts(spec.type, value):
+                self._tally("samples_refused_total", fx)
+                value = None
+            usable[name] = value
+        return usable
+
+    def _report(self, content: dict[str, Any], observed_ms: int, now: Now, fx: Effects) -> None:
+        if self._described != self._digest or self._outbox.last_seq == 0:
+            content["description"] = self.description
+        writes, outcome = self._outbox.append(observed_ms, content)
+        fx.writes += writes
+        self._tally("reports_produced_total" if outcome == "stored" else _OUTCOMES[outcome], fx)
+        if outcome != "held" and "description" in content:
+            self._described = self._digest
+            self._unsaved = True
+        if outcome == "unprotected":
+            self._unsaved = True
+        if self._unsaved:
+            self._save(fx)
+        if self._connected and len(self._sent_at_s) < WINDOW_REPORTS_MAX:
+            self._sent_at_s.setdefault(self._outbox.last_seq, now.monotonic_s)
+        self._send(self._outbox.window(again=False), now, fx)
+
+    def _send_again(self, now: Now, fx: Effects) -> None:
+        self._retry_due_s = NEVER
+        if self._connected and self._edge:
+            self._send(self._outbox.window(again=True), now, fx)
+        self._reckon()
+
+    def _send(self, rows: list[bytes], now: Now, fx: Effects) -> None:
+        if not rows or not self._connected or not self._edge:
+            return
+        payload = messages.encode_window(self._outbox.mark.session, rows)
+        fx.sends.append(Send(topics.report(self._edge, self.twin), payload))
+        if self._retry_due_s == NEVER:
+            # Spread by id, so that a fleet that lost its edge does not return as one burst.
+            self._retry_due_s = now.monotonic_s + self._retry_s * (1 + self._spread / 4)
+            self._reckon()
+
+    # --- what the edge and the cloud say ------------------------------------------------
+
+    def hear(self, topic: topics.Topic, payload: bytes, now: Now, fx: Effects) -> None:
+        """Take a message on one of this device's topics.
+
+        Raises:
+            MalformedMessage: it cannot be used.
+        """
+        if self.halted:
+            return
+        if topic.kind == "assign":
+            self._assigned(messages.parse(messages.ASSIGNMENT, payload), now, fx)
+        elif topic.verb == "ack":
+            self._acknowledge(messages.parse(messages.ACK, payload), now, fx)
+        elif topic.verb == "command":
+            self._command(messages.parse(messages.COMMAND, payload), now, fx)
+        elif topic.verb == "desired":
+            self._wish(messages.parse(messages.DESIRED, payload), fx)
+        elif topic.verb == "error":
+            refusal = messages.parse(messages.REFUSAL, payload)
+            fx.count("refusals_heard_total")
+            text = f"{self.twin}: {topic.edge} refused {refusal.pointer or 'a message'}: "
+            fx.notes.append(Note("warning", f"{text}{refusal.message} ({refusal.code})"))
+
+    def _assigned(self, assignment: messages.Assignment, now: Now, fx: Effects) -> None:
+        if assignment.epoch <= self._epoch:
+            return
+        self._edge, self._epoch = assignment.edge, assignment.epoch
+        self._unsaved = True
+        self._outbox.reassigned()
+        self._retry_s = RETRY_FIRST_S
+        self._send_again(now, fx)
+
+    def _acknowledge(self, ack: ReportAck, now: Now, fx: Effects) -> None:
+        stable = self._outbox.mark.stable
+        self._outbox.stabilise(ack.session, ack.stable)
+        self._unsaved |= self._outbox.mark.stable != stable
+        if (ack.edge, ack.epoch) != (self._edge, self._epoch):
+            fx.count("fenced_total", "ack")
+            return
+        heard = self._outbox.acknowledge(ack)
+        if heard == "renumber":
+            self._renumber(ack, now, fx)
+        elif heard == "progress":
+            self._acknowledged |= ack.session == self._outbox.mark.session
+            self._progress(now, fx)
+
+    def _progress(self, now: Now, fx: Effects) -> None:
+        applied = self._outbox.applied or 0
+        while self._sent_at_s and (seq := next(iter(self._sent_at_s))) <= applied:
+            fx.observed.append(("ack_latency_seconds", now.monotonic_s - self._sent_at_s.pop(seq)))
+        self._retry_s = RETRY_FIRST_S
+        self._retry_due_s = NEVER
+        self._send(self._outbox.window(again=False), now, fx)
+        if self._outbox.outstanding and self._retry_due_s == NEVER:
+            self._retry_due_s = now.monotonic_s + self._retry_s * (1 + self._spread / 4)
+        self._reckon()
+
+    def _renumber(self, ack: ReportAck, now: Now, fx: Effects) -> None:
+        if ack.session > self._outbox.mark.session and self._acknowledged:
+            self.halted = (
+                f"{self.twin}: another agent with this id has opened session {ack.session} "
+                f"(ours is {self._outbox.mark.session}); this one stops. "
+                "Give each device an id and a data directory of its own."
+            )
+            fx.notes.append(Note("error", self.halted))
+            self.disconnected()
+            return
+        session = max(ack.session, self._outbox.mark.session) + 1
+        fx.count("sessions_opened_total")
+        fx.notes.append(Note("warning", f"{self.twin}: opens session {session}: {ack.edge} has "
+                             f"applied {ack.applied} of session {ack.session}"))  # fmt: skip
+        fx.writes += self._outbox.renumber(session, self.description.model_dump(exclude_none=True))
+        self._acknowledged = False
+        self._sent_at_s.clear()
+        self._save(fx)
+        self._send_again(now, fx)
+
+    # --- obeying ------------------------------------------------------------------------
+
+    def _command(self, command: Command, now: Now, fx: Effects) -> None:
+        fence = (command.epoch, command.number)
+        if (command.edge, command.epoch) != (self._edge, self._epoch) or fence <= self._obeyed:
+            fx.count("fenced_total", "command")
+            return
+        path = f"commands/{command.kind}"
+        self._obeyed = fence
+        self._obeying = {"path": path, "number": command.number}
+        self._save(fx)
+        expires_s = now.monotonic_s + command.valid_for_s
+        fx.acts.append(Act(self.twin, path, command.number, command.arguments, expires_s))
+
+    def _wish(self, desired: messages.Desired, fx: Effects) -> None:
+        if (desired.edge, desired.epoch) != (self._edge, self._epoch):
+            fx.count("fenced_total", "desired")
+            return
+        for path, entry in desired.entries.items():
+            if entry.number <= self._desired.get(path, {"number": 0})["number"]:
+                continue
+            self._desired[path] = {"number": entry.number, "value": entry.value}
+            while len(self._desired) > DESIRED_PER_TWIN_MAX:
+                self._desired.pop(next(iter(self._desired)))
+            self._save(fx)
+            fx.acts.append(Act(self.twin, path, entry.number, entry.value))
+
+    def refuse(self, act: Act) -> str:
+        """Why `act` cannot be carried out whatever the source says, or ''."""
+        feature = feature_of(act.path)
+        if feature is None:
+            return "" if act.path.startswith("commands/") else f"{act.path} is not a desired path"
+        spec = self.description.features.get(feature)
+        if spec is None or not spec.writable:
+            return f"feature {feature!r} is not writable"
+        return "" if accepts(spec.type, act.value) else f"{feature!r} takes a {spec.type}"
+
+    def acted(self, acted: Acted, now: Now, fx: Effects) -> None:
+        """Report what became of a command or a desired value."""
+        outcome = {"number": acted.number, "outcome": acted.outcome, "reason": acted.reason}
+        content: dict[str, Any] = {"outcomes": {acted.path: outcome}}
+        if self._obeying is not None and self._obeying["path"] == acted.path:
+            content["obeyed"] = self._obeyed
+            self._obeying = None
+            self._unsaved = True
+        self._report(content, now.wall_ms, now, fx)
+
+    # --- small things -------------------------------------------------------------------
+
+    def _say(self, now: Now, state: str, fx: Effects) -> None:
+        status = messages.dump(
+            {
+                "v": 1,
+                "state": state,
+                "session": self._outbox.mark.session,
+                "ts_ms": now.wall_ms,
+                "epoch": self._epoch,
+                "via": self._via,
+                "counters": {**self._counters, "outbox_rows": len(self._outbox.rows)},
+            }
+        )
+        fx.sends.append(Send(topics.status(self.twin), status, retain=True))
+        self._beat_due_s = now.monotonic_s + HEARTBEAT_PERIOD_S * (0.75 + self._spread / 4)
+        self._reckon()
+
+    def _save(self, fx: Effects) -> None:
+        row = {
+            "mark": asdict(self._outbox.mark),
+            "route": (self._edge, self._epoch),
+            "obeyed": self._obeyed,
+            "obeying": self._obeying,
+            "desired": self._desired,
+            "described": self._described,
+        }
+        fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
+        self._unsaved = False
+
+    def _tally(self, counter: str, fx: Effects) -> None:
+        self._counters[counter] = self._counters.get(counter, 0) + 1
+        fx.count(counter)
+
+    def _reckon(self) -> None:
+        self.due_s = min(self._retry_due_s, self._beat_due_s)
+
+    def _new_outbox(self, session: int) -> Outbox:
+        return Outbox(
+            self.twin,
+            session,
+            reports_max=self._outbox_reports_max,
+            keep_stable=self._keep_stable,
+        )
+
+
+_OUTCOMES = {
+    "coalesced": "reports_coalesced_total",
+    "held": "reports_coalesced_total",
+    "unprotected": "reports_unprotected_total",
+}

@@ -1,0 +1,130 @@
+"""The edge as a machine: what comes from devices and the cloud, folded into its twins.
+
+The edge owns the twins it was told to own, and no other. Everything it promises is in
+its store: a `twin` row per owned twin, an `absent` row per twin it once owned (the epoch
+is kept for ever, so that an old order is known as old), and the history log.
+
+In one batch a twin may be touched by many messages; it is encoded, committed,
+acknowledged and published once. What an edge repeats by itself (its status, `hello`,
+checkpoints, public documents) follows from its rows and the time alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from zlib import crc32
+
+from edge_node.twins import Twins
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import (
+    Connected,
+    Disconnected,
+    Effects,
+    Event,
+    Message,
+    Note,
+    Now,
+    Row,
+    Send,
+    Stopping,
+)
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.ids import CLOUD
+from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
+from twin_runtime.core.messages import Activate, Activated, Hello, Release, Stable, Status
+
+NEVER = float("inf")
+
+
+class EdgeMachine:
+    """One edge. `edge` is its id, `store_id` the id of the store its rows live in."""
+
+    def __init__(self, edge: str, store_id: str) -> None:
+        self._edge = edge
+        self._store_id = store_id
+        self._twins = Twins(edge)
+        self._session = 0
+        self._cloud_session = 0
+        self._beat_due_s = NEVER
+        self._spread = crc32(edge.encode()) / 2**32
+
+    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
+        fx = Effects()
+        self._session = now.wall_ms
+        self._twins.restore(rows, fx)
+        return fx
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        fx = Effects()
+        for event in events:
+            match event:
+                case Message(topic, payload):
+                    self._hear(topic, payload, now, fx)
+                case Connected():
+                    self._connected(now, fx)
+                case Disconnected():
+                    self._beat_due_s = NEVER
+                    self._twins.disconnected()
+                case Stopping():
+                    self._say("offline", now, fx)
+        if now.monotonic_s >= self._beat_due_s:
+            self._say("online", now, fx)
+            self._hello(fx)
+        self._twins.settle(now, fx)
+        if self._beat_due_s != NEVER:
+            fx.wake_by(self._beat_due_s - now.monotonic_s)
+        return fx
+
+    def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
+        try:
+            parsed = _parse(topic)
+            match parsed.kind:
+                case "up":
+                    self._twins.hear(parsed.twin, parsed.verb, payload, now, fx)
+                case "order":
+                    self._obey(payload, now, fx)
+                case "status" if topic == _CLOUD_STATUS:
+                    self._cloud_said(messages.parse(messages.STATUS, payload), fx)
+        except MalformedMessage as error:
+            fx.count("rejects_total", error.code)
+            text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
+            fx.notes.append(Note("warning", f"refused {text} ({error.code})"))
+
+    def _obey(self, payload: bytes, now: Now, fx: Effects) -> None:
+        order = messages.parse(messages.ORDER, payload)
+        match order:
+            case Activate() | Release() if order.store != self._store_id:
+                fx.count("fenced_total", "order")
+            case Activate():
+                if self._twins.activate(order, now, fx):
+                    activated = Activated(twin=order.twin, epoch=order.epoch)
+                    fx.sends.append(Send(topics.event(self._edge), messages.encode(activated)))
+            case Release():
+                self._twins.release(order, fx)
+            case Stable():
+                self._twins.stabilise(order, fx)
+
+    def _connected(self, now: Now, fx: Effects) -> None:
+        self._say("online", now, fx)
+        self._hello(fx)
+        self._twins.connected(now)
+
+    def _cloud_said(self, status: Status, fx: Effects) -> None:
+        if status.state == "online" and status.session != self._cloud_session:
+            self._cloud_session = status.session
+            self._hello(fx)
+            self._twins.cloud_returned()
+
+    def _hello(self, fx: Effects) -> None:
+        hello = messages.encode(Hello(store=self._store_id))
+        fx.sends.append(Send(topics.event(self._edge), hello))
+
+    def _say(self, state: str, now: Now, fx: Effects) -> None:
+        status = messages.dump(
+            {"v": 1, "state": state, "session": self._session, "ts_ms": now.wall_ms}
+        )
+        fx.sends.append(Send(topics.status(self._edge), status, retain=True))
+        self._beat_due_s = now.monotonic_s + HEARTBEAT_PERIOD_S * (0.75 + self._spread / 4)
+
+
+_CLOUD_STATUS = topics.status(CLOUD)
+_parse = lru_cache(maxsize=TOPICS_REMEMBERED_MAX)(topics.parse)

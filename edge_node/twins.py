@@ -1,0 +1,331 @@
+"""The twins an edge owns: apply, acknowledge, publish, checkpoint.
+
+For each twin there are three clocks, all of them liveness only:
+
+    publishing    its document at once when it was quiet, else once a second
+    checkpoint    5 s after a change, and again until the cloud calls the revision
+                  stable; while nothing is answered the pause doubles to a minute
+    repeating     all documents after a reconnect and once a minute, a few at a time,
+                  because a broker may have forgotten them
+
+Each is a dict in order of time (equal pauses keep it sorted), so a tick looks only at
+what is due.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from twin_runtime.core import messages, topics
+from twin_runtime.core import twin as core
+from twin_runtime.core.effects import Append, Delete, Effects, Note, Now, Put, Row, Send
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.ids import TwinId
+from twin_runtime.core.limits import (
+    CHECKPOINT_PERIOD_S,
+    CHECKPOINT_RETRY_LAST_S,
+    CHECKPOINT_TWINS_MAX,
+    REFUSAL_PERIOD_S,
+    REFUSALS_REMEMBERED_MAX,
+    REPUBLISH_PAUSE_S,
+    REPUBLISH_PERIOD_S,
+    REPUBLISH_TWINS_MAX,
+    SNAPSHOT_BYTES_MAX,
+    TWIN_PUBLISH_PERIOD_S,
+    TWINS_PER_EDGE_MAX,
+)
+from twin_runtime.core.messages import Activate, Refusal, Release, ReportAck, Stable
+from twin_runtime.core.shape import accepts
+from twin_runtime.core.twin import Feature, Phase, Twin
+
+TWIN_ROW = "twin"
+ABSENT_ROW = "absent"
+HISTORY = "history"
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What readers see of a twin: its committed state and, apart, what is only live."""
+
+    twin: Twin
+    live: dict[str, Feature]
+
+    @property
+    def revision(self) -> int:
+        return self.twin.revision
+
+    @property
+    def reported_wall_ms(self) -> int:
+        return self.twin.reported_wall_ms
+
+    def encode(self) -> bytes:
+        return core.encode_document(self.twin, self.live)
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = messages.load(self.encode())
+        return document
+
+
+class Twins:
+    """All twins of one edge, and what has to be said about them."""
+
+    def __init__(self, edge: str) -> None:
+        self._edge = edge
+        self._event = topics.event(edge)
+        self._twins: dict[str, Twin] = {}
+        self._live: dict[str, dict[str, Feature]] = {}
+        self._written: dict[str, None] = {}  # touched in this batch: to be committed
+        self._answered: dict[str, None] = {}  # to be acknowledged after it
+        self._changed: dict[str, None] = {}  # to be published
+        self._published_s: dict[str, float] = {}
+        self._waiting: dict[str, None] = {}  # changed again within the second
+        self._checkpoint_due_s: dict[str, float] = {}
+        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        self._repeat: Iterator[str] = iter(())
+        self._repeat_due_s = NEVER
+        self._refused_s: dict[str, float] = {}
+
+    def restore(self, rows: Iterable[Row], fx: Effects) -> None:
+        """Load what is owned; checkpoint all of it once, since the last answer is forgotten."""
+        for row in rows:
+            if row.kind == TWIN_ROW:
+                twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
+                self._twins[row.key] = twin
+                self._checkpoint_due_s[row.key] = 0.0
+                fx.shown.append((row.key, Thing(twin, {})))
+            elif row.kind == ABSENT_ROW:
+                self._twins[row.key] = Twin(TwinId(row.key), int(row.value), Phase.ABSENT)
+
+    # --- from devices -------------------------------------------------------------------
+
+    def hear(self, twin_id: str, verb: str, payload: bytes, now: Now, fx: Effects) -> None:
+        """Take a report or live values of one device; whatever is refused is answered."""
+        try:
+            twin = self._twins.get(twin_id)
+            if twin is None or twin.phase is not Phase.ACTIVE:
+                owner = f"{twin_id} is not owned by {self._edge}; wait for its assignment"
+                raise MalformedMessage("not_owner", owner)
+            if verb == "report":
+                self._report(twin, payload, now, fx)
+            else:
+                self._take_live(twin, payload)
+        except MalformedMessage as error:
+            self._refuse(twin_id, error.code, error.message, error.pointer, now, fx)
+
+    def _report(self, twin: Twin, payload: bytes, now: Now, fx: Effects) -> None:
+        window = messages.parse(messages.WINDOW, payload)
+        outcome = core.apply_window(twin, window, now.wall_ms)
+        self._answered[twin.twin] = None
+        if outcome.duplicates:
+            fx.count("reports_total", "duplicate", outcome.duplicates)
+        if outcome.gaps:
+            fx.count("reports_total", "gap", outcome.gaps)
+        if not outcome.applied:
+            return
+        fx.count("reports_total", "applied", len(outcome.applied))
+        self._twins[twin.twin] = outcome.twin
+        self._written[twin.twin] = None
+        key = f"{twin.twin}/{twin.epoch}"
+        for number, report in enumerate(outcome.applied, twin.revision + 1):
+            entry = b'{"session":%d,"wall_ms":%d,"report":%b}' % (
+                window.session,
+                now.wall_ms,
+                messages.encode_received(report),
+            )
+            fx.writes.append(Append(HISTORY, key, number, entry))
+        for fault in outcome.faults:
+            self._refuse(twin.twin, fault.code, fault.message, fault.pointer, now, fx)
+
+    def _take_live(self, twin: Twin, payload: bytes) -> None:
+        live = messages.parse(messages.LIVE, payload)
+        features = twin.shape.features if twin.shape is not None else {}
+        for name, value in live.features.items():
+            spec = features.get(name)
+            if spec is None or not spec.live or not accepts(spec.type, value):
+                problem = f"feature {name!r} is not declared live with the type of {value!r}"
+                raise MalformedMessage("bad_feature", problem, f"/features/{name}")
+        values = self._live.setdefault(twin.twin, {})
+        values.update(
+            (name, (value, live.observed_ms, "live")) for name, value in live.features.items()
+        )
+        self._changed[twin.twin] = None
+
+    def _refuse(
+        self, twin_id: str, code: str, message: str, pointer: str, now: Now, fx: Effects
+    ) -> None:
+        """Count every refusal; answer the device at most once a second."""
+        fx.count("rejects_total", code)
+        last_s = self._refused_s.pop(twin_id, -REFUSAL_PERIOD_S)
+        if now.monotonic_s - last_s >= REFUSAL_PERIOD_S:
+            refusal = Refusal(code=code, message=message[:256], pointer=pointer[:256])
+            topic = topics.down(twin_id, self._edge, "error")
+            fx.sends.append(Send(topic, messages.encode(refusal)))
+            fx.notes.append(Note("warning", f"{twin_id}: {message[:256]} ({code})"))
+            last_s = now.monotonic_s
+        self._refused_s[twin_id] = last_s
+        if len(self._refused_s) > REFUSALS_REMEMBERED_MAX:
+            del self._refused_s[next(iter(self._refused_s))]
+
+    # --- from the cloud -----------------------------------------------------------------
+
+    def activate(self, order: Activate, now: Now, fx: Effects) -> bool:
+        """Own a twin from its snapshot; whether the cloud is to be told that we do."""
+        held = self._twins.get(order.twin)
+        if held is None and len(self._twins) >= TWINS_PER_EDGE_MAX:
+            text = f"cannot own {order.twin}: this edge holds {TWINS_PER_EDGE_MAX} twins already"
+            fx.notes.append(Note("error", text))
+            return False
+        twin = core.activate(held, TwinId(order.twin), order.epoch, order.snapshot)
+        if twin is None:
+            fx.count("fenced_total", "activate")
+            return held is not None and (held.phase, held.epoch) == (Phase.ACTIVE, order.epoch)
+        self._twins[order.twin] = twin
+        self._live.pop(order.twin, None)
+        self._written[order.twin] = None
+        self._checkpoint_due_s.setdefault(order.twin, now.monotonic_s)
+        if held is not None:
+            fx.writes.append(Delete(ABSENT_ROW, order.twin))
+        return True
+
+    def release(self, order: Release, fx: Effects) -> None:
+        """Forget a twin that is owned elsewhere; keep its epoch."""
+        absent = core.release(self._twins.get(order.twin), TwinId(order.twin), order.epoch)
+        if absent is None:
+            fx.count("fenced_total", "release")
+            return
+        self._twins[order.twin] = absent
+        self._live.pop(order.twin, None)
+        for table in (self._written, self._answered, self._changed, self._waiting):
+            table.pop(order.twin, None)
+        self._checkpoint_due_s.pop(order.twin, None)
+        fx.writes.append(Put(ABSENT_ROW, order.twin, str(absent.epoch).encode()))
+        fx.writes.append(Delete(TWIN_ROW, order.twin))
+        fx.shown.append((order.twin, None))
+
+    def stabilise(self, order: Stable, fx: Effects) -> None:
+        """The cloud has stored checkpoints. This needs no commit: what is forgotten in a
+        crash is asked for again, and the device keeps the largest."""
+        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        for mark in order.marks:
+            twin = self._twins.get(mark.twin)
+            if twin is None or mark.epoch != twin.epoch:
+                fx.count("fenced_total", "stable")
+                continue
+            if twin.phase is Phase.ACTIVE and mark.revision >= twin.revision:
+                self._checkpoint_due_s.pop(mark.twin, None)
+            stable = core.stabilise(twin, mark.epoch, mark.session, mark.seq)
+            if stable is not None:
+                self._twins[mark.twin] = stable
+                self._answered[mark.twin] = None
+
+    def connected(self, now: Now) -> None:
+        """Repeat every document, a few at a time, and every unanswered checkpoint."""
+        self._repeat = iter(list(self._twins))
+        self._repeat_due_s = now.monotonic_s
+        self.cloud_returned()
+
+    def disconnected(self) -> None:
+        self._repeat_due_s = NEVER
+
+    def cloud_returned(self) -> None:
+        """Whatever was sent may be lost: checkpoint all that is not stable at once."""
+        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        self._checkpoint_due_s = dict.fromkeys(self._checkpoint_due_s, 0.0)
+
+    # --- after each batch ---------------------------------------------------------------
+
+    def settle(self, now: Now, fx: Effects) -> None:
+        """Commit each touched twin once; then acknowledge, publish, checkpoint what is due."""
+        for twin_id in self._written:
+            twin = self._twins[twin_id]
+            fx.writes.append(Put(TWIN_ROW, twin_id, core.encode(twin)))
+            self._checkpoint_due_s.setdefault(twin_id, now.monotonic_s + CHECKPOINT_PERIOD_S)
+            self._changed[twin_id] = None
+        for twin_id in self._answered:
+            fx.sends.append(self._acknowledgement(self._twins[twin_id]))
+        for twin_id in self._changed:
+            fx.shown.append((twin_id, Thing(self._twins[twin_id], self._live.get(twin_id, {}))))
+        self._publish_changed(now, fx)
+        self._checkpoint(now, fx)
+        self._repeat_documents(now, fx)
+        self._written, self._answered, self._changed = {}, {}, {}
+
+    def _acknowledgement(self, twin: Twin) -> Send:
+        ack = ReportAck(
+            edge=self._edge,
+            epoch=twin.epoch,
+            session=twin.session,
+            applied=twin.last_seq,
+            stable=twin.stable_seq,
+        )
+        return Send(topics.down(twin.twin, self._edge, "ack"), messages.encode(ack))
+
+    def _publish_changed(self, now: Now, fx: Effects) -> None:
+        while self._published_s:
+            twin_id, published_s = next(iter(self._published_s.items()))
+            if published_s + TWIN_PUBLISH_PERIOD_S > now.monotonic_s:
+                break
+            del self._published_s[twin_id]
+            if twin_id in self._waiting:
+                del self._waiting[twin_id]
+                self._changed[twin_id] = None
+        for twin_id in self._changed:
+            if twin_id in self._published_s:
+                self._waiting[twin_id] = None
+            else:
+                self._published_s[twin_id] = now.monotonic_s
+                self._publish(twin_id, fx)
+        if self._waiting:
+            oldest_s = next(iter(self._published_s.values()))
+            fx.wake_by(oldest_s + TWIN_PUBLISH_PERIOD_S - now.monotonic_s)
+
+    def _publish(self, twin_id: str, fx: Effects) -> None:
+        thing = Thing(self._twins[twin_id], self._live.get(twin_id, {}))
+        fx.sends.append(Send(topics.twin(twin_id), thing.encode(), retain=True))
+
+    def _checkpoint(self, now: Now, fx: Effects) -> None:
+        due = []
+        for twin_id, due_s in self._checkpoint_due_s.items():
+            if due_s > now.monotonic_s:
+                break
+            due.append(twin_id)
+        pause_s = self._checkpoint_pause_s
+        if due:
+            self._checkpoint_pause_s = min(pause_s * 2, CHECKPOINT_RETRY_LAST_S)
+        for twin_id in due:
+            del self._checkpoint_due_s[twin_id]
+            self._checkpoint_due_s[twin_id] = now.monotonic_s + pause_s
+        for rows in _packets(core.encode(self._twins[twin_id]) for twin_id in due):
+            payload = b'{"v":1,"kind":"checkpoint","twins":[%b]}' % b",".join(rows)
+            fx.sends.append(Send(self._event, payload))
+        if self._checkpoint_due_s:
+            fx.wake_by(next(iter(self._checkpoint_due_s.values())) - now.monotonic_s)
+
+    def _repeat_documents(self, now: Now, fx: Effects) -> None:
+        if now.monotonic_s >= self._repeat_due_s:
+            batch = list(islice(self._repeat, REPUBLISH_TWINS_MAX))
+            for twin_id in batch:
+                if self._twins[twin_id].phase is Phase.ACTIVE:
+                    self._publish(twin_id, fx)
+            self._repeat_due_s = now.monotonic_s + REPUBLISH_PAUSE_S
+            if not batch:
+                self._repeat = iter(list(self._twins))
+                self._repeat_due_s = now.monotonic_s + REPUBLISH_PERIOD_S
+        if self._repeat_due_s != NEVER:
+            fx.wake_by(self._repeat_due_s - now.monotonic_s)
+
+
+def _packets(rows: Iterable[bytes]) -> Iterable[list[bytes]]:
+    """Group encoded twins into packets, each small enough for one message."""
+    packet: list[bytes] = []
+    size = 0
+    for row in rows:
+        if packet and (len(packet) == CHECKPOINT_TWINS_MAX or size + len(row) > SNAPSHOT_BYTES_MAX):
+            yield packet
+            packet, size = [], 0
+        packet.append(row)
+        size += len(row) + 1
+    if packet:
+        yield packet

@@ -1,0 +1,238 @@
+"""The device's half of delivery: a bounded, durable log of reports.
+
+Every report gets a position `(session, seq)`, is committed, and stays until it is
+*stable*: until the cloud holds a checkpoint that contains it. The window is the part
+after `applied`, the position that the assigned edge says it has durably applied;
+go-back-N sends it again after a time-out, a reconnect or a new assignment.
+
+What is durable: the rows, and a mark (`Mark`) that rides on the next append. What is
+volatile: `sent`, the highest position that may have left this process (after a restart
+every row counts as sent), and `applied`.
+
+Why acknowledgements can be trusted out of order. Within one epoch the owner's position
+never goes back, so the largest acknowledgement of an epoch is its newest; a new epoch
+may begin lower, and then its first word counts. No owner is ever behind what is stable,
+so a position below `stable` is old news, whoever says it.
+
+When the outbox is full the newest row is overwritten by the newer state, as long as it
+was never sent (same seq: no gap, and nothing sent changes its meaning). If all were
+sent, the oldest row that the edge has applied is given up: it is on the edge's disk but
+no longer protected against losing that disk. If none was applied either, the new state
+waits in memory for room. Each is counted.
+
+A new session is opened, and all rows renumbered from 1, when the numbers can no longer
+meet: the edge needs rows that were given up, or names positions this device never
+reached (its disk was restored or its store lost).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from twin_runtime.core import messages
+from twin_runtime.core.effects import Delete, Put, Write
+from twin_runtime.core.limits import (
+    OUTBOX_BYTES_MAX,
+    OUTBOX_REPORTS_MAX,
+    WINDOW_BYTES_MAX,
+    WINDOW_REPORTS_MAX,
+)
+from twin_runtime.core.messages import ReportAck
+
+ROWS = "outbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is durable beside the rows: the session, what is stable in it, and the highest
+    `applied` told, with the epoch it was told in."""
+
+    session: int
+    stable: int = 0
+    told_epoch: int = 0
+    told_applied: int = 0
+
+
+class Appended(NamedTuple):
+    writes: list[Write]
+    outcome: Literal["stored", "coalesced", "unprotected", "held"]
+
+
+class Outbox:
+    """The outbox of one device. Methods change it and return the rows to commit."""
+
+    def __init__(
+        self,
+        twin: str,
+        session: int,
+        reports_max: int = OUTBOX_REPORTS_MAX,
+        bytes_max: int = OUTBOX_BYTES_MAX,
+        keep_stable: int = 0,
+    ) -> None:
+        self.twin = twin
+        self.mark = Mark(session)
+        self.last_seq = 0
+        self.sent = 0
+        self.applied: int | None = None
+        self.rows: dict[int, bytes] = {}
+        self.bytes = 0
+        self._reports_max = reports_max
+        self._bytes_max = bytes_max
+        # So many rows stay on disk (not in memory) after they became stable: `diten up`
+        # compares them with what the stores hold.
+        self._keep_stable = keep_stable
+        self._disk_first = 1
+        self._held: dict[str, Any] | None = None
+
+    # --- restart ----------------------------------------------------------------------
+
+    def restore(self, rows: Iterable[tuple[str, bytes]], mark: Mark | None) -> None:
+        """Take the stored rows `(key, value)` of this device. Only the largest session counts:
+        a crash cannot leave two, since renumbering is one commit."""
+        found = sorted((*_position(key), value) for key, value in rows)
+        if not found:
+            self.mark = mark or self.mark
+            return
+        session = found[-1][0]
+        self.mark = mark if mark is not None and mark.session == session else Mark(session)
+        found = [row for row in found if row[0] == session]
+        self._disk_first, self.last_seq = found[0][1], found[-1][1]
+        self.rows = {seq: value for _, seq, value in found if seq > self.mark.stable}
+        self.bytes = sum(map(len, self.rows.values()))
+        self.sent = self.last_seq
+
+    # --- reports ------------------------------------------------------------------------
+
+    def append(self, observed_ms: int, content: Mapping[str, Any]) -> Appended:
+        """Store a report (`messages.StateReport` without its `seq`); partial features fold."""
+        if self._held is not None:
+            content = _merge(self._held, content)
+            self._held = None
+        if self._has_room():
+            self.last_seq += 1
+            return Appended(self._store(self.last_seq, observed_ms, content), "stored")
+        if self.last_seq > self.sent:
+            older = messages.load(self.rows[self.last_seq])
+            content = _merge(older, content)
+            return Appended(self._store(self.last_seq, observed_ms, content), "coalesced")
+        oldest = next(iter(self.rows))
+        if self.applied is not None and oldest <= self.applied:
+            self._forget(oldest)
+            self.last_seq += 1
+            return Appended(self._store(self.last_seq, observed_ms, content), "unprotected")
+        self._held = {**content, "observed_ms": observed_ms}
+        return Appended([], "held")
+
+    def _has_room(self) -> bool:
+        return len(self.rows) < self._reports_max and self.bytes < self._bytes_max
+
+    def _store(self, seq: int, observed_ms: int, content: Mapping[str, Any]) -> list[Write]:
+        row = messages.dump({**content, "seq": seq, "observed_ms": observed_ms})
+        self.bytes += len(row) - len(self.rows.get(seq, b""))
+        self.rows[seq] = row
+        return [Put(ROWS, self._key(seq), row), *self._sweep()]
+
+    def _sweep(self) -> list[Write]:
+        """Delete what is no longer needed from disk. It rides on an append, so it costs no
+        commit of its own and the newest row, which says where the numbers stand, stays."""
+        first_kept = max(next(iter(self.rows)) - self._keep_stable, self._disk_first)
+        gone = range(self._disk_first, first_kept)
+        self._disk_first = first_kept
+        return [Delete(ROWS, self._key(seq)) for seq in gone]
+
+    def _forget(self, seq: int) -> None:
+        self.bytes -= len(self.rows.pop(seq))
+
+    # --- the window ---------------------------------------------------------------------
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether something was sent, or could be, that the edge has not applied."""
+        return self.last_seq > self._base()
+
+    def window(self, *, again: bool) -> list[bytes]:
+        """The rows to send now: those not sent yet or, `again`, all after `applied`."""
+        base = self._base()
+        first = base + 1 if again else max(base, min(self.sent, self.last_seq)) + 1
+        rows: list[bytes] = []
+        size = 0
+        for seq in range(first, min(base + WINDOW_REPORTS_MAX, self.last_seq) + 1):
+            row = self.rows.get(seq)
+            if row is None or size + len(row) > WINDOW_BYTES_MAX:
+                break
+            rows.append(row)
+            size += len(row) + 1
+            self.sent = max(self.sent, seq)
+        return rows
+
+    def _base(self) -> int:
+        oldest_kept = next(iter(self.rows), self.last_seq + 1)
+        return max(oldest_kept - 1, self.applied if self.applied is not None else 0)
+
+    def reassigned(self) -> None:
+        """A new owner: what the last one had applied says nothing about it."""
+        self.applied = None
+
+    # --- acknowledgements -----------------------------------------------------------------
+
+    def stabilise(self, session: int, stable: int) -> None:
+        """Any edge says that the cloud holds reports up to `stable`."""
+        if session != self.mark.session or stable <= self.mark.stable:
+            return
+        stable = min(stable, self.last_seq)
+        self.mark = replace(self.mark, stable=stable)
+        while self.rows and (oldest := next(iter(self.rows))) <= stable:
+            self._forget(oldest)
+
+    def acknowledge(self, ack: ReportAck) -> Literal["progress", "same", "stale", "renumber"]:
+        """The assigned edge says what it has applied."""
+        mark = self.mark
+        if ack.session > mark.session:
+            return "renumber"
+        applied = ack.applied if ack.session == mark.session else 0
+        told = mark.told_applied if mark.told_epoch == ack.epoch else 0
+        if ack.epoch < mark.told_epoch or applied < max(mark.stable, told):
+            return "stale"
+        if applied > self.last_seq:
+            return "renumber"
+        if self.rows and next(iter(self.rows)) > applied + 1:
+            return "renumber"
+        progress = self.applied is None or applied > self.applied
+        self.applied = applied
+        self.mark = replace(mark, told_epoch=ack.epoch, told_applied=applied)
+        return "progress" if progress else "same"
+
+    def renumber(self, session: int, description: Mapping[str, Any]) -> list[Write]:
+        """Open `session` and number all kept rows from 1; the first carries the description."""
+        writes: list[Write] = [
+            Delete(ROWS, self._key(seq)) for seq in range(self._disk_first, self.last_seq + 1)
+        ]
+        kept = [messages.load(row) for row in self.rows.values()]
+        if kept:
+            kept[0] = {**kept[0], "description": description}
+        self.mark = Mark(session)
+        self.rows = {}
+        self.bytes = self.last_seq = self.sent = 0
+        self.applied = None
+        self._disk_first = 1
+        for content in kept:
+            self.last_seq += 1
+            writes += self._store(self.last_seq, content["observed_ms"], content)
+        return writes
+
+    def _key(self, seq: int) -> str:
+        return f"{self.twin}/{self.mark.session}/{seq}"
+
+
+def _position(key: str) -> tuple[int, int]:
+    _, session, seq = key.split("/")
+    return int(session), int(seq)
+
+
+def _merge(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Two reports as one: the newer value of each feature, nothing else forgotten."""
+    merged = {**older, **newer}
+    for part in ("features", "outcomes"):
+        if part in older or part in newer:
+            merged[part] = {**older.get(part, {}), **newer.get(part, {})}
+    return merged

@@ -1,0 +1,311 @@
+"""What a twin is: the edge's half of delivery.
+
+A twin is the durable image of one device, owned by one edge per *epoch*. Its reported
+state is a fold over the device's reports: `(session, last_seq)` says how far the fold has
+come, is part of the twin, and is committed with it, so a report is either in the twin
+with its number or not there at all. Reports apply strictly in order (go-back-N):
+
+    same session, seq = last_seq + 1      apply
+    larger session, seq = 1               apply: the device began anew
+    same session, seq <= last_seq, or     duplicate: it is in the twin already
+      a smaller session                     (or belongs to a device that lost its memory)
+    anything else                         gap: the device sends again from last_seq + 1
+
+Whatever comes, the answer is the same cumulative acknowledgement of `last_seq`.
+
+A report in order always moves the fold forward. If one of its values cannot be used
+(undeclared, wrong type, not finite), that value is left out and the fault is answered
+and counted; refusing the report would block all that follow it for ever.
+
+Phases: `active` applies reports; `sealed` (a move has begun) and `absent` (owned
+elsewhere) apply nothing. Only `activate` makes a twin active, only at an epoch above all
+seen; `release` makes it absent. The epoch is kept in every phase.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from twin_runtime.core import messages
+from twin_runtime.core.ids import TwinId
+from twin_runtime.core.limits import REPORT_BYTES_MAX
+from twin_runtime.core.messages import (
+    DesiredState,
+    Description,
+    Place,
+    Snapshot,
+    StateReport,
+    Window,
+)
+from twin_runtime.core.shape import Shape, accepts, shape_of, worst_case_bytes
+
+
+class Phase(StrEnum):
+    ACTIVE = "active"
+    SEALED = "sealed"
+    ABSENT = "absent"
+
+
+# A feature's last usable value, when the device observed it, and its quality. A plain
+# tuple: an edge makes a million of them a second and keeps millions.
+Feature = tuple[Any, int, str]
+
+
+class Fault(NamedTuple):
+    """A value that was left out: JSON pointer, code and sentence for the refusal."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One twin, immutable. `revision` rises by one with each committed change."""
+
+    twin: TwinId
+    epoch: int
+    phase: Phase = Phase.ACTIVE
+    session: int = 0
+    last_seq: int = 0
+    stable_seq: int = 0
+    revision: int = 0
+    reported_wall_ms: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    position: Place | None = None
+    shape: Shape | None = None
+    features: Mapping[str, Feature] = field(default_factory=dict)
+    desired: Mapping[str, DesiredState] = field(default_factory=dict)
+
+    @property
+    def description(self) -> Description | None:
+        """What the device says it is, or None as long as it has not."""
+        if self.shape is None:
+            return None
+        return Description(
+            title=self.title, position=self.position, features=dict(self.shape.features)
+        )
+
+
+class Applied(NamedTuple):
+    """The outcome of a window: the twin after it, the reports that were applied, and how
+    many were duplicates or came too early. The i-th applied report has revision
+    `twin.revision - len(applied) + 1 + i`."""
+
+    twin: Twin
+    applied: tuple[StateReport, ...]
+    duplicates: int
+    gaps: int
+    faults: tuple[Fault, ...]
+
+
+def apply_window(twin: Twin, window: Window, wall_ms: int) -> Applied:
+    """Fold `window` into an active `twin`; `wall_ms` only labels the change."""
+    assert twin.phase is Phase.ACTIVE, f"{twin.twin} is {twin.phase}: nothing may be applied"
+    session, last_seq = twin.session, twin.last_seq
+    applied: list[StateReport] = []
+    faults: list[Fault] = []
+    duplicates = gaps = 0
+    folded = twin
+    for index, report in enumerate(window.reports):
+        if window.session > session and report.seq == 1:
+            session = window.session
+        elif window.session < session or (window.session == session and report.seq <= last_seq):
+            duplicates += 1
+            continue
+        elif window.session > session or report.seq != last_seq + 1:
+            gaps += 1
+            continue
+        last_seq = report.seq
+        folded = _apply(folded, session, report, index, wall_ms, faults)
+        applied.append(report)
+    return Applied(folded, tuple(applied), duplicates, gaps, tuple(faults))
+
+
+def activate(
+    twin: Twin | None, twin_id: TwinId, epoch: int, snapshot: Snapshot | None
+) -> Twin | None:
+    """Own `twin_id` at `epoch`, from `snapshot` (None: a new twin). Returns None where the
+    epoch is not above everything seen; whatever was held before is discarded (E2)."""
+    if twin is not None and epoch <= twin.epoch:
+        return None
+    if snapshot is None:
+        return Twin(twin=twin_id, epoch=epoch)
+    return replace(restore(snapshot), epoch=epoch)
+
+
+def release(twin: Twin | None, twin_id: TwinId, epoch: int) -> Twin | None:
+    """Forget a twin that is owned elsewhere at `epoch`, and keep that epoch; None where
+    the order is not news (E3)."""
+    if twin is not None and (twin.phase is Phase.ABSENT or epoch <= twin.epoch):
+        return None
+    return Twin(twin=twin_id, epoch=epoch, phase=Phase.ABSENT)
+
+
+def stabilise(twin: Twin, epoch: int, session: int, seq: int) -> Twin | None:
+    """Note that the cloud holds reports up to `seq`; None where that is not news (E5)."""
+    if twin.phase is not Phase.ACTIVE or (epoch, session) != (twin.epoch, twin.session):
+        return None
+    if seq <= twin.stable_seq:
+        return None
+    return replace(twin, stable_seq=seq)
+
+
+def encode(twin: Twin) -> bytes:
+    """A twin's row, and its snapshot: `messages.Snapshot` as JSON (see `restore`)."""
+    content = _content(twin)
+    content["session"] = twin.session
+    content["last_seq"] = twin.last_seq
+    return _with_description(twin, content)
+
+
+def encode_document(twin: Twin, live: Mapping[str, Feature]) -> bytes:
+    """The committed twin for anyone, with its live values: `messages.TwinDocument` as JSON."""
+    content = _content(twin)
+    content["v"] = messages.VERSION
+    if live:
+        content["features"] |= _features(live)
+    return _with_description(twin, content)
+
+
+def restore(snapshot: Snapshot) -> Twin:
+    """The active twin that `snapshot` describes; all that it holds is stable."""
+    description = snapshot.description
+    return Twin(
+        twin=TwinId(snapshot.twin),
+        epoch=snapshot.epoch,
+        session=snapshot.session,
+        last_seq=snapshot.last_seq,
+        stable_seq=snapshot.last_seq,
+        revision=snapshot.revision,
+        reported_wall_ms=snapshot.reported_wall_ms,
+        attributes=snapshot.attributes,
+        title=description.title if description else "",
+        position=description.position if description else None,
+        shape=shape_of(description.features) if description else None,
+        features={
+            name: (state.value, state.observed_ms, state.quality)
+            for name, state in snapshot.features.items()
+        },
+        desired=snapshot.desired,
+    )
+
+
+def _apply(
+    twin: Twin, session: int, report: StateReport, index: int, wall_ms: int, faults: list[Fault]
+) -> Twin:
+    title, position, shape = twin.title, twin.position, twin.shape
+    features = twin.features
+    if report.description is not None:
+        size = worst_case_bytes(report.description)
+        if size > REPORT_BYTES_MAX:
+            message = f"a twin so described can take {size} bytes; at most {REPORT_BYTES_MAX}"
+            faults.append(Fault(f"/reports/{index}/description", "description_too_large", message))
+        else:
+            title, position = report.description.title, report.description.position
+            shape = shape_of(report.description.features)
+            features = _still_declared(features, shape)
+    return Twin(
+        twin=twin.twin,
+        epoch=twin.epoch,
+        phase=twin.phase,
+        session=session,
+        last_seq=report.seq,
+        stable_seq=twin.stable_seq if session == twin.session else 0,
+        revision=twin.revision + 1,
+        reported_wall_ms=wall_ms,
+        attributes=twin.attributes,
+        title=title,
+        position=position,
+        shape=shape,
+        features=_fold(features, report, shape, index, faults) if report.features else features,
+        desired=_settle(twin.desired, report.outcomes) if report.outcomes else twin.desired,
+    )
+
+
+def _still_declared(features: Mapping[str, Feature], shape: Shape) -> dict[str, Feature]:
+    """Features that a new description no longer declares, or with another type, are gone."""
+    return {
+        name: feature
+        for name, feature in features.items()
+        if name in shape.features and accepts(shape.features[name].type, feature[0])
+    }
+
+
+def _fold(
+    features: Mapping[str, Feature],
+    report: StateReport,
+    shape: Shape | None,
+    index: int,
+    faults: list[Fault],
+) -> dict[str, Feature]:
+    kinds = shape.kinds if shape is not None else {}
+    observed_ms = report.observed_ms
+    folded = dict(features)
+    for name, value in report.features.items():
+        kind = kinds.get(name)
+        if kind is None:
+            faults.append(_fault(index, name, "unknown_feature", "is not in the description"))
+        elif not accepts(kind, value):
+            problem = f"is declared {kind}, not {repr(value)[:60]}"
+            code = "not_finite" if isinstance(value, float) and kind == "number" else "bad_feature"
+            faults.append(_fault(index, name, code, problem))
+        elif value is None:
+            last_value, last_ms, _ = folded.get(name, (None, observed_ms, ""))
+            folded[name] = (last_value, last_ms, "uncertain")
+        else:
+            folded[name] = (value, observed_ms, "good")
+    return folded
+
+
+def _fault(index: int, name: str, code: str, problem: str) -> Fault:
+    name = name[:64]
+    return Fault(f"/reports/{index}/features/{name}", code, f"feature {name!r} {problem}")
+
+
+def _settle(
+    desired: Mapping[str, DesiredState], outcomes: Mapping[str, messages.Outcome]
+) -> Mapping[str, DesiredState]:
+    """Fold what the device says became of desired entries; news of a superseded number is old."""
+    settled = dict(desired)
+    for path, outcome in outcomes.items():
+        entry = settled.get(path)
+        if entry is not None and entry.number == outcome.number:
+            settled[path] = entry.model_copy(
+                update={"state": outcome.outcome, "reason": outcome.reason}
+            )
+    return settled
+
+
+def _content(twin: Twin) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "twin": twin.twin,
+        "epoch": twin.epoch,
+        "revision": twin.revision,
+        "reported_wall_ms": twin.reported_wall_ms,
+        "features": _features(twin.features),
+    }
+    if twin.attributes:
+        content["attributes"] = twin.attributes
+    if twin.desired:
+        content["desired"] = twin.desired
+    return content
+
+
+def _features(features: Mapping[str, Feature]) -> dict[str, Any]:
+    return {
+        name: {"value": value, "observed_ms": observed_ms, "quality": quality}
+        for name, (value, observed_ms, quality) in features.items()
+    }
+
+
+def _with_description(twin: Twin, content: dict[str, Any]) -> bytes:
+    """`content` as JSON, the shape's features spliced in: they are encoded once for all
+    the twins that share them."""
+    encoded = messages.dump(content)
+    if twin.shape is None:
+        return encoded
+    about = messages.dump({"title": twin.title, "position": twin.position})
+    return b'%b,"description":%b,"features":%b}}' % (encoded[:-1], about[:-1], twin.shape.json)

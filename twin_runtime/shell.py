@@ -1,0 +1,185 @@
+"""The one shell: it waits, commits, and only then lets the world know.
+
+    1. wait for an event, or until the machine wants to wake; take a batch (at once when
+       idle; when the last commit is younger than the linger, wait that long for more)
+    2. `machine.handle(events, now)`: effects
+    3. commit the writes, in a thread (inline in simulation)
+    4. only then publish, act, count, log, and show the new state to readers
+    5. again
+
+This order is all of durability: nothing is acknowledged, obeyed or shown that is not on
+disk. A full disk is waited out: not ready, back off, the same commit again, while the
+bounded inbox drops and counts. Any other commit error ends the process before anything
+is sent; its supervisor starts it again, and it says from its rows what must be said.
+
+A stop is a crash that was announced: `Stopping` is the last event a machine hears.
+Cancelling the shell has no effects at all.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+from twin_runtime.core.effects import (
+    Connected,
+    Disconnected,
+    Effects,
+    Event,
+    Machine,
+    Note,
+    Stopping,
+)
+from twin_runtime.core.errors import DitenError, StoreFull
+from twin_runtime.core.limits import (
+    BATCH_EVENTS_MAX,
+    COMMIT_LINGER_S,
+    INBOX_EVENTS_MAX,
+    STORE_RETRY_FIRST_S,
+    STORE_RETRY_LAST_S,
+)
+from twin_runtime.ports import Ports
+
+T = TypeVar("T")
+Offload = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class Stopped(DitenError):
+    """The machine asked for the end of its process; the message says why."""
+
+
+class Inbox:
+    """Events on their way to the machine. `put` waits for room, so that pressure reaches
+    whoever produces; what cannot wait (the bus) drops at its own bound."""
+
+    def __init__(self, events_max: int = INBOX_EVENTS_MAX) -> None:
+        self._events: deque[Event] = deque()
+        self._events_max = events_max
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    async def put(self, events: Sequence[Event]) -> None:
+        """Add `events` in order, once there is room."""
+        while len(self._events) >= self._events_max:
+            self._drained.clear()
+            await self._drained.wait()
+        self.push(events)
+
+    def push(self, events: Sequence[Event]) -> None:
+        """Add `events` now, room or not: for the few that answer an effect."""
+        self._events.extend(events)
+        self._filled.set()
+
+    async def wait(self, timeout_s: float | None) -> None:
+        """Return when there is an event, or after `timeout_s`."""
+        if self._events:
+            return
+        self._filled.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._filled.wait()
+        except TimeoutError:
+            pass
+
+    def take(self, events_max: int) -> list[Event]:
+        """At most `events_max` events, oldest first."""
+        count = min(len(self._events), events_max)
+        taken = [self._events.popleft() for _ in range(count)]
+        if len(self._events) < self._events_max:
+            self._drained.set()
+        return taken
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a worker thread; the event loop goes on."""
+    await asyncio.to_thread(work)
+
+
+async def run(machine: Machine, ports: Ports, inbox: Inbox, offload: Offload = in_thread) -> None:
+    """Run `machine` on `ports` until `Stopping` was handled.
+
+    Raises:
+        Stopped: the machine asked for it.
+        OSError: a commit failed; nothing of it was sent.
+    """
+    async with asyncio.TaskGroup() as group:
+        pump = group.create_task(_pump(ports, inbox), name="bus")
+        shell = _Shell(machine, ports, inbox, offload)
+        await shell.run()
+        pump.cancel()
+
+
+async def _pump(ports: Ports, inbox: Inbox) -> None:
+    async with aclosing(ports.bus.messages()) as messages:
+        async for events in messages:
+            await inbox.put(events)
+
+
+class _Shell:
+    def __init__(self, machine: Machine, ports: Ports, inbox: Inbox, offload: Offload) -> None:
+        self._machine = machine
+        self._ports = ports
+        self._inbox = inbox
+        self._offload = offload
+
+    async def run(self) -> None:
+        clock, inbox = self._ports.clock, self._inbox
+        fx = self._machine.restore(self._ports.store.load(), clock.now())
+        await self._settle(fx)
+        self._ports.health.ready, self._ports.health.reason = True, ""
+        stopping = False
+        while not stopping:
+            settled_s = clock.now().monotonic_s
+            await inbox.wait(fx.wake_in_s)
+            lingered_s = clock.now().monotonic_s - settled_s
+            if lingered_s < COMMIT_LINGER_S:
+                await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
+            events = inbox.take(BATCH_EVENTS_MAX)
+            stopping = any(isinstance(event, Stopping) for event in events)
+            fx = self._machine.handle(events, clock.now())
+            for event in events:
+                if isinstance(event, Connected | Disconnected):
+                    fx.notes.append(Note("info", f"bus {type(event).__name__.lower()}"))
+            await self._settle(fx)
+
+    async def _settle(self, fx: Effects) -> None:
+        """Commit, and only then everything else."""
+        ports = self._ports
+        if fx.writes:
+            began_s = ports.clock.now().monotonic_s
+            await self._commit(fx)
+            fx.observed.append(("commit_seconds", ports.clock.now().monotonic_s - began_s))
+        for key, value in fx.shown:
+            if value is None:
+                ports.view.pop(key, None)
+            else:
+                ports.view[key] = value
+        if fx.sends:
+            await ports.bus.publish(fx.sends)
+        if ports.act is not None:
+            for act in fx.acts:
+                ports.act(act)
+        ports.recorder.record(fx.counts, fx.observed, fx.notes)
+        if fx.stop is not None:
+            raise Stopped(fx.stop)
+
+    async def _commit(self, fx: Effects) -> None:
+        health = self._ports.health
+        retry_s = STORE_RETRY_FIRST_S
+        while True:
+            try:
+                await self._offload(lambda: self._ports.store.commit(fx.writes))
+            except StoreFull as full:
+                if health.ready:
+                    note = Note("error", f"{full}; nothing is acknowledged until there is room")
+                    self._ports.recorder.record({("store_full_total", ""): 1}, (), (note,))
+                health.ready, health.reason = False, str(full)
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, STORE_RETRY_LAST_S)
+            else:
+                if not health.ready and retry_s > STORE_RETRY_FIRST_S:
+                    health.ready, health.reason = True, ""
+                    self._ports.recorder.record({}, (), (Note("info", "the store has room again"),))
+                return
