@@ -1,6 +1,6 @@
 """Every bound, with the reason for the number. Nothing in diten grows without one.
 
-`docs/operations.md` lists them and `tests/test_docs.py` checks that it does.
+`docs/limits.md` is printed from this file, and `tests/test_docs.py` checks that it is.
 """
 
 # --- payloads -----------------------------------------------------------------------
@@ -16,7 +16,7 @@ EDITED_BYTES_MAX = 8 * 1024
 REPORT_BYTES_MAX = SNAPSHOT_BYTES_MAX - EDITED_BYTES_MAX
 FEATURES_MAX = 256  # features of one twin, as far as the snapshot's bytes allow
 STRING_CHARS_MAX = 256  # one string value: a state, a version, a short text; not a file
-ATTRIBUTES_MAX = 64
+ATTRIBUTES_MAX = 64  # labels of a thing, not its data; EDITED_BYTES_MAX bounds their size
 SHAPES_MAX = 1024  # distinct sets of declared features held shared; more only cost memory
 
 # --- delivery -----------------------------------------------------------------------
@@ -41,13 +41,13 @@ COMMIT_LINGER_S = 0.005
 # What a process holds before it drops (and counts): 2 s of a broker's full rate.
 INBOX_EVENTS_MAX = 65_536
 STORE_RETRY_FIRST_S = 0.1
-STORE_RETRY_LAST_S = 5.0
+STORE_RETRY_LAST_S = 5.0  # room on a full disk is noticed within this
 
 # --- the bus ------------------------------------------------------------------------
 RECONNECT_FIRST_S = 0.1
 RECONNECT_LAST_S = 5.0  # a restarted broker is found within seconds, never hammered
-BUS_TIMEOUT_S = 10.0
-KEEPALIVE_S = 30
+BUS_TIMEOUT_S = 10.0  # a broker that answers later than this is as good as gone
+KEEPALIVE_S = 30  # a broker calls a silent client dead after 1.5 of them (MQTT 3.1.1)
 
 # --- levels and timers --------------------------------------------------------------
 HEARTBEAT_PERIOD_S = 30.0  # `status` is repeated; readers call a device lost after 3 of them
@@ -61,31 +61,31 @@ REPUBLISH_TWINS_MAX = 256  # twins repeated in one go, so that a reconnect is no
 REPUBLISH_PAUSE_S = 0.05  # and so long between two goes: 5,000 documents/s
 TOPICS_REMEMBERED_MAX = 16_384  # parsed topics an edge remembers; more are parsed each time
 ORDER_RETRY_FIRST_S = 1.0
-ORDER_RETRY_LAST_S = 30.0
-COMMAND_VALID_S_MAX = 86_400.0
+ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
+COMMAND_VALID_S_MAX = 86_400.0  # a day; what should hold for longer is a desired value
 REFUSAL_PERIOD_S = 1.0  # at most one error answer per twin and second
-REFUSALS_REMEMBERED_MAX = 4_096
+REFUSALS_REMEMBERED_MAX = 4_096  # twins answered within that period; beyond, some twice
 
 # --- HTTP ---------------------------------------------------------------------------
 # Things in one page of a list: at 50 µs each a page takes about as long as one commit.
 THINGS_PAGE_DEFAULT = 100
-THINGS_PAGE_MAX = 200
+THINGS_PAGE_MAX = 200  # two such pages at once
 # Things rendered, and keys searched, between two turns of the event loop: some ms each,
 # for things of 256 features too.
 THINGS_PER_TURN = 8
-KEYS_PER_TURN = 10_000
+KEYS_PER_TURN = 10_000  # names, while looking for where a page begins
 HTTP_CONNECTIONS_MAX = 256  # at once; more are answered 503
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
-HTTP_STOP_S = 0.8  # what open requests get to finish when the process stops
+HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
 # --- sizes of roles -----------------------------------------------------------------
-TWINS_PER_EDGE_MAX = 200_000
-TWINS_PER_CLOUD_MAX = 1_000_000
-EDGES_MAX = 1_000
-DEVICES_PER_PROCESS_MAX = 5_000
-DESIRED_PER_TWIN_MAX = 64
+TWINS_PER_EDGE_MAX = 200_000  # 300 to 460 MB of memory at 1.5 to 2.3 KB a twin
+TWINS_PER_CLOUD_MAX = 1_000_000  # a thousand twins on each of EDGES_MAX edges
+EDGES_MAX = 1_000  # sites of one operator; more need a second cloud
+DEVICES_PER_PROCESS_MAX = 5_000  # at 1 Hz, 5,000 rows/s for one process and its store
+DESIRED_PER_TWIN_MAX = 64  # wishes open at one time; EDITED_BYTES_MAX bounds their size
 HISTORY_ROWS_MAX = 1_000_000  # about 200 MB of history on an edge's disk
-HISTORY_BYTES_MAX = 256 * 1024 * 1024
+HISTORY_BYTES_MAX = 256 * 1024 * 1024  # the same disk, where the rows are larger
 LATENCIES_KEPT_MAX = 100_000  # acknowledgement latencies a fleet keeps for its summary
 
 # --- the store's file ---------------------------------------------------------------
