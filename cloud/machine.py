@@ -5,6 +5,7 @@ readers see all twins live; what it promises rests on checkpoints alone. A docum
 the directory's epoch, or older than the one shown, is ignored.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,11 @@ class CloudMachine:
             if due_s != NEVER:
                 fx.wake_by(due_s - now.monotonic_s)
         return fx
+
+    def phases(self) -> dict[str, int]:
+        """How many twins are in which phase."""
+        counted = Counter(placed.phase for placed in self.directory.placements.values())
+        return {"activating": counted["activating"], "owned": counted["owned"]}
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from device_agent.machine import NEVER, DeviceMachine
 from twin_runtime.core import topics
 from twin_runtime.core.effects import (
+    Act,
     Acted,
     Connected,
     Disconnected,
@@ -58,6 +59,18 @@ class FleetMachine:
                 self._devices[twin].tick(now, fx)
                 touched[twin] = None
         return self._scheduled(touched, now, fx)
+
+    def newest_observed_ms(self) -> dict[str, int]:
+        """When each device's newest stored report was observed: where its source goes on."""
+        return {
+            twin: device.newest_observed_ms
+            for twin, device in self._devices.items()
+            if device.newest_observed_ms is not None
+        }
+
+    def refuse(self, act: Act) -> str:
+        """Why `act` cannot be carried out whatever the source says, or ''."""
+        return self._devices[act.twin].refuse(act)
 
     def _take(self, event: Event, now: Now, fx: Effects, touched: dict[str, None]) -> None:
         match event:

@@ -83,6 +83,11 @@ class DeviceMachine:
         self._counters: dict[str, int] = {}
         self._spread = crc32(twin.encode()) / 2**32
 
+    @property
+    def newest_observed_ms(self) -> int | None:
+        """When the newest stored report was observed; None: there is none."""
+        return self._outbox.newest_observed_ms
+
     # --- life ---------------------------------------------------------------------------
 
     def restore(self, rows: list[Row], now: Now, fx: Effects) -> None:
@@ -320,7 +325,9 @@ class DeviceMachine:
             content["obeyed"] = self._obeyed
             self._obeying = None
             self._unsaved = True
-        self._report(content, now.wall_ms, now, fx)
+        # Not a measurement: it must not move the time up to which a source has measured.
+        measured_ms = self._outbox.newest_observed_ms
+        self._report(content, now.wall_ms if measured_ms is None else measured_ms, now, fx)
 
     # --- small things -------------------------------------------------------------------
 

@@ -74,6 +74,10 @@ class EdgeMachine:
             fx.wake_by(self._beat_due_s - now.monotonic_s)
         return fx
 
+    def phases(self) -> dict[str, int]:
+        """How many twins are in which phase."""
+        return self._twins.phases()
+
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:
             parsed = _parse(topic)

@@ -12,6 +12,7 @@ Each is a dict in order of time (equal pauses keep it sorted), so a tick looks o
 what is due.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -97,6 +98,11 @@ class Twins:
                 fx.shown.append((row.key, Thing(twin, {})))
             elif row.kind == ABSENT_ROW:
                 self._twins[row.key] = Twin(TwinId(row.key), int(row.value), Phase.ABSENT)
+
+    def phases(self) -> dict[str, int]:
+        """How many twins are in which phase."""
+        counted = Counter(twin.phase.value for twin in self._twins.values())
+        return {phase.value: counted[phase.value] for phase in Phase}
 
     # --- from devices -------------------------------------------------------------------
 

@@ -23,8 +23,6 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from twin_runtime.core.effects import (
-    Connected,
-    Disconnected,
     Effects,
     Event,
     Machine,
@@ -139,9 +137,6 @@ class _Shell:
             events = inbox.take(BATCH_EVENTS_MAX)
             stopping = any(isinstance(event, Stopping) for event in events)
             fx = self._machine.handle(events, clock.now())
-            for event in events:
-                if isinstance(event, Connected | Disconnected):
-                    fx.notes.append(Note("info", f"bus {type(event).__name__.lower()}"))
             await self._settle(fx)
 
     async def _settle(self, fx: Effects) -> None:

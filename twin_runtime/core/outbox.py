@@ -76,6 +76,7 @@ class Outbox:
         self.applied: int | None = None
         self.rows: dict[int, bytes] = {}
         self.bytes = 0
+        self.newest_observed_ms: int | None = None
         self._reports_max = reports_max
         self._bytes_max = bytes_max
         # So many rows stay on disk (not in memory) after they became stable: `diten up`
@@ -100,6 +101,7 @@ class Outbox:
         self.rows = {seq: value for _, seq, value in found if seq > self.mark.stable}
         self.bytes = sum(map(len, self.rows.values()))
         self.sent = self.last_seq
+        self.newest_observed_ms = messages.load(found[-1][2])["observed_ms"]
 
     # --- reports ------------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class Outbox:
         row = messages.dump({**content, "seq": seq, "observed_ms": observed_ms})
         self.bytes += len(row) - len(self.rows.get(seq, b""))
         self.rows[seq] = row
+        self.newest_observed_ms = observed_ms
         return [Put(ROWS, self._key(seq), row), *self._sweep()]
 
     def _sweep(self) -> list[Write]:

@@ -1,0 +1,138 @@
+"""`python -m device_agent --config device.toml`: run one agent, of one device or of many."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from device_agent.config import DeviceConfig
+from device_agent.fleet import FleetMachine
+from device_agent.machine import DeviceMachine
+from device_agent.sources import Source, SourceChoice, open_source
+from twin_runtime.adapters.config import load_config
+from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.adapters.log import configure_log
+from twin_runtime.adapters.mqtt_bus import MqttBus
+from twin_runtime.adapters.process import SystemClock, exit_code, run_process
+from twin_runtime.adapters.sqlite_store import SqliteStore
+from twin_runtime.adapters.tally import TallyRecorder
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Act, Acted, Put, Send
+from twin_runtime.core.errors import InvalidConfiguration
+from twin_runtime.core.limits import DEVICES_PER_PROCESS_MAX
+from twin_runtime.core.messages import Status
+from twin_runtime.ports import Clock, Ports, Store
+from twin_runtime.shell import Inbox
+
+AGENT_ROW = "agent"
+SUMMARY = "summary.json"
+
+
+@click.command(name="run")
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
+def main(config: Path) -> None:
+    """Run a device agent: sample, store, report, obey."""
+    configure_log("device")
+
+    async def body() -> None:
+        settings = load_config(DeviceConfig, "device", config, {}, os.environ)
+        configure_log(settings.id)
+        await run_device(settings)
+
+    sys.exit(exit_code(body))
+
+
+async def run_device(config: DeviceConfig) -> None:
+    """Run until asked to stop."""
+    clock = SystemClock()
+    with open_data_dir(config.data_dir) as folder:
+        store = SqliteStore(folder / "device.sqlite", {})
+        source = open_source(_choice(config, _started_ms(store, clock)), clock)
+        machine = _fleet(config, source)
+        recorder = TallyRecorder()
+        inbox = Inbox()
+        ports = Ports(_bus(config, source), store, clock, recorder)
+        ports.act = lambda act: inbox.push([_carried_out(act, machine, source, clock)])
+        await run_process(machine, ports, inbox, [_feed(source, machine, inbox)])
+        summary = {
+            "counts": {f"{name}/{label}": n for (name, label), n in recorder.counts.items()},
+            "ack_latency_s": [
+                round(s, 6) for s in recorder.observed.get("ack_latency_seconds", ())
+            ],
+        }
+        (folder / SUMMARY).write_text(json.dumps(summary))
+        store.close()
+
+
+async def _feed(source: Source, machine: FleetMachine, inbox: Inbox) -> None:
+    """Samples into the inbox; when it is full, the source waits."""
+    async for samples in source.samples(machine.newest_observed_ms()):
+        await inbox.put(samples)
+
+
+def _carried_out(act: Act, machine: FleetMachine, source: Source, clock: Clock) -> Acted:
+    if act.expires_s is not None and clock.now().monotonic_s >= act.expires_s:
+        return Acted(act.twin, act.path, act.number, "expired", "its time had passed")
+    reason = machine.refuse(act) or source.act(act.twin, act.path, act.value)
+    return Acted(act.twin, act.path, act.number, "rejected" if reason else "done", reason)
+
+
+def _fleet(config: DeviceConfig, source: Source) -> FleetMachine:
+    devices = source.devices
+    if len(devices) > DEVICES_PER_PROCESS_MAX:
+        raise InvalidConfiguration(
+            f"{len(devices)} devices in one process; at most {DEVICES_PER_PROCESS_MAX}: "
+            "start several, each with a part of them"
+        )
+    return FleetMachine(
+        [
+            DeviceMachine(
+                device.twin,
+                device.description,
+                via="" if device.twin == config.id else config.id,
+                outbox_reports_max=config.outbox.reports_max,
+                keep_stable_reports=config.outbox.keep_stable_reports,
+            )
+            for device in devices
+        ]
+    )
+
+
+def _bus(config: DeviceConfig, source: Source) -> MqttBus:
+    return MqttBus(
+        config.bus.host,
+        config.bus.port,
+        client_id=config.id,
+        filters=[each for device in source.devices for each in topics.device_filters(device.twin)],
+        will=Send(topics.status(config.id), messages.encode(Status(state="lost")), retain=True),
+    )
+
+
+def _choice(config: DeviceConfig, started_ms: int) -> SourceChoice:
+    chosen = config.source
+    return SourceChoice(
+        source=chosen.kind,
+        start_ms=started_ms,
+        trace=chosen.trace,
+        speed=chosen.speed,
+        first=chosen.first,
+        last=chosen.last,
+        seed=chosen.seed,
+        period_s=chosen.period_s,
+    )
+
+
+def _started_ms(store: Store, clock: Clock) -> int:
+    """The wall time at which this store's agent started for the first time."""
+    for row in store.load():
+        if row.kind == AGENT_ROW:
+            return int(row.value)
+    started_ms = clock.now().wall_ms
+    store.commit([Put(AGENT_ROW, "started_ms", str(started_ms).encode())])
+    return started_ms
+
+
+if __name__ == "__main__":
+    main()
