@@ -12,7 +12,7 @@ committed, what is sent and what is sent again are the same bytes.
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from twin_runtime.core.errors import MalformedMessage
@@ -26,26 +26,16 @@ from twin_runtime.core.limits import (
     STRING_CHARS_MAX,
     WINDOW_REPORTS_MAX,
 )
+from twin_runtime.core.scalar import INTEGER_MAX, Scalar
 
 VERSION: Final = 1
 
-# JSON numbers beyond 2^53 do not survive every reader.
-_INTEGER_MAX = 2**53 - 1
-
-Scalar = Annotated[
-    Annotated[bool, Field(strict=True)]
-    | Annotated[int, Field(strict=True, ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
-    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
-    | Annotated[str, Field(strict=True, max_length=STRING_CHARS_MAX)]
-    | None,
-    Field(union_mode="left_to_right"),
-]
 FeatureName = Annotated[str, Field(pattern=FEATURE_PATTERN)]
 TwinName = Annotated[str, Field(pattern=TWIN_PATTERN)]
 EdgeName = Annotated[str, Field(pattern=EDGE_PATTERN)]
-Position53 = Annotated[int, Field(ge=0, le=_INTEGER_MAX)]
-Epoch = Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
-WallMs = Annotated[int, Field(ge=-_INTEGER_MAX, le=_INTEGER_MAX)]
+Position53 = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
+Epoch = Annotated[int, Field(ge=1, le=INTEGER_MAX)]
+WallMs = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 ShortText = Annotated[str, Field(max_length=STRING_CHARS_MAX)]
 
 
@@ -104,7 +94,7 @@ class StateReport(Wire):
     knows it; here they are only known to be JSON.
     """
 
-    seq: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    seq: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
     observed_ms: WallMs
     features: dict[str, Any] = {}
     description: Description | None = None
@@ -115,8 +105,10 @@ class StateReport(Wire):
 class Window(Versioned):
     """`up/{edge}/{twin}/report`: consecutive reports of one session."""
 
-    session: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
-    reports: Annotated[tuple[StateReport, ...], Field(min_length=1, max_length=WINDOW_REPORTS_MAX)]
+    session: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
+    reports: Annotated[
+        tuple[StateReport, ...], FailFast(), Field(min_length=1, max_length=WINDOW_REPORTS_MAX)
+    ]
 
 
 class Live(Versioned):
@@ -169,7 +161,7 @@ class Command(Versioned):
 
     edge: EdgeName
     epoch: Epoch
-    number: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    number: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
     kind: FeatureName
     arguments: dict[FeatureName, Scalar] = {}
     valid_for_s: Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)]
@@ -178,7 +170,7 @@ class Command(Versioned):
 class DesiredValue(Wire):
     """A wanted value; `number` is the revision that set it, so a later one is larger."""
 
-    number: Annotated[int, Field(ge=1, le=_INTEGER_MAX)]
+    number: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
     value: Scalar = None
 
 
@@ -279,7 +271,7 @@ class Stable(Versioned):
     """`order/{edge}`: the cloud has stored checkpoints up to these positions."""
 
     kind: Literal["stable"] = "stable"
-    marks: tuple[StableMark, ...]
+    marks: Annotated[tuple[StableMark, ...], FailFast()]
 
 
 class Hello(Versioned):
@@ -301,7 +293,7 @@ class Checkpoint(Versioned):
     """`event/{edge}`: changed twins, to be stored by the cloud."""
 
     kind: Literal["checkpoint"] = "checkpoint"
-    twins: Annotated[tuple[Snapshot, ...], Field(min_length=1)]
+    twins: Annotated[tuple[Snapshot, ...], FailFast(), Field(min_length=1)]
 
 
 Order = Annotated[Activate | Release | Stable, Field(discriminator="kind")]
@@ -326,7 +318,8 @@ T = TypeVar("T")
 
 def parse(adapter: TypeAdapter[T], payload: bytes) -> T:
     """Return the typed message in `payload`, or raise `MalformedMessage` with a code of
-    `too_large`, `not_json`, `unknown_version`, `not_finite`, `unknown_type` or `bad_value`."""
+    `too_large`, `not_json`, `unknown_version`, `unknown_kind`, `unknown_type`, `not_finite`
+    or `bad_value`."""
     if len(payload) > PACKET_BYTES_MAX:
         raise MalformedMessage(
             "too_large", f"{len(payload)} bytes; a payload is at most {PACKET_BYTES_MAX}"
@@ -368,6 +361,8 @@ _CODES = {
     "union_tag_invalid": "unknown_kind",
     "union_tag_not_found": "unknown_kind",
 }
+_SHOWN_CHARS_MAX = 80  # of a value that is refused
+_KINDS = frozenset({"activate", "release", "stable", "hello", "activated", "checkpoint"})
 
 
 def _refusal(error: ValidationError) -> MalformedMessage:
@@ -379,6 +374,14 @@ def _refusal(error: ValidationError) -> MalformedMessage:
     elif code == "bad_value" and "features" in where and where[-1] == "type":
         code = "unknown_type"
     shown = repr(first["input"])
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    pointer = "".join(f"/{part}" for part in where)
-    return MalformedMessage(code, f"{first['msg']} (got {shown})", pointer)
+    if len(shown) > _SHOWN_CHARS_MAX:
+        shown = shown[:_SHOWN_CHARS_MAX] + "..."
+    # pydantic also names the kind of an order or event, which is no part of the payload.
+    tagged = len(where) > 1 and where[0] in _KINDS
+    return MalformedMessage(code, f"{first['msg']} (got {shown})", pointer(where[tagged:]))
+
+
+def pointer(parts: Iterable[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of the value, or of the bad key, at `parts`."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts if part != "[key]")
+    return "".join(f"/{part}" for part in escaped)

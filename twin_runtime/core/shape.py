@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from twin_runtime.core import messages
 from twin_runtime.core.limits import SHAPES_MAX, STRING_CHARS_MAX
 from twin_runtime.core.messages import Description, FeatureSpec
+from twin_runtime.core.scalar import INTEGER_MAX
 
 Kind = Literal["number", "integer", "boolean", "string"]
 
@@ -42,7 +43,7 @@ def accepts(kind: Kind, value: Any) -> bool:
     if found is float:
         return kind == "number" and isfinite(value)
     if found is int:
-        return kind in ("number", "integer") and -_INTEGER_MAX <= value <= _INTEGER_MAX
+        return kind in ("number", "integer") and -INTEGER_MAX <= value <= INTEGER_MAX
     if found is str:
         return kind == "string" and len(value) <= STRING_CHARS_MAX
     return value is None or (found is bool and kind == "boolean")
@@ -57,7 +58,6 @@ def worst_case_bytes(description: Description) -> int:
     return len(messages.encode(description)) + values + _ENVELOPE_BYTES
 
 
-_INTEGER_MAX = 2**53 - 1  # beyond it, not every reader's JSON is exact
 # `"":{"value":-1.7976931348623157e308,"observed_ms":-9007199254740991,"quality":"uncertain"},`
 # and up to 6 bytes for each character of a string (a control character's escape).
 _NUMBER_VALUE_BYTES = 96

@@ -31,8 +31,8 @@ from twin_runtime.core import messages
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import REPORT_BYTES_MAX
 from twin_runtime.core.messages import (
-    DesiredState,
     Description,
+    DesiredState,
     Place,
     Snapshot,
     StateReport,
@@ -262,7 +262,8 @@ def _fold(
 
 def _fault(index: int, name: str, code: str, problem: str) -> Fault:
     name = name[:64]
-    return Fault(f"/reports/{index}/features/{name}", code, f"feature {name!r} {problem}")
+    where = messages.pointer(("reports", index, "features", name))
+    return Fault(where, code, f"feature {name!r} {problem}")
 
 
 def _settle(
