@@ -127,13 +127,14 @@ def apply_window(twin: Twin, window: Window, wall_ms: int) -> Applied:
 def activate(
     twin: Twin | None, twin_id: TwinId, epoch: int, snapshot: Snapshot | None
 ) -> Twin | None:
-    """Own `twin_id` at `epoch`, from `snapshot` (None: a new twin). Returns None where the
-    epoch is not above everything seen; whatever was held before is discarded (E2)."""
+    """Own `twin_id` at `epoch`, from `snapshot` (None: a new twin), which the cloud holds, so
+    that all of it is stable. Returns None where the epoch is not above everything seen;
+    whatever was held before is discarded (E2)."""
     if twin is not None and epoch <= twin.epoch:
         return None
     if snapshot is None:
         return Twin(twin=twin_id, epoch=epoch)
-    return replace(restore(snapshot), epoch=epoch)
+    return replace(restore(snapshot), epoch=epoch, stable_seq=snapshot.last_seq)
 
 
 def release(twin: Twin | None, twin_id: TwinId, epoch: int) -> Twin | None:
@@ -171,14 +172,14 @@ def encode_document(twin: Twin, live: Mapping[str, Feature]) -> bytes:
 
 
 def restore(snapshot: Snapshot) -> Twin:
-    """The active twin that `snapshot` describes; all that it holds is stable."""
+    """The active twin that `snapshot` describes. Whether it is stable is not known: an
+    edge's row may be ahead of the cloud's checkpoint."""
     description = snapshot.description
     return Twin(
         twin=TwinId(snapshot.twin),
         epoch=snapshot.epoch,
         session=snapshot.session,
         last_seq=snapshot.last_seq,
-        stable_seq=snapshot.last_seq,
         revision=snapshot.revision,
         reported_wall_ms=snapshot.reported_wall_ms,
         attributes=snapshot.attributes,
