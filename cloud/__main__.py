@@ -23,16 +23,14 @@ from twin_runtime.ports import Health, Ports
 from twin_runtime.shell import Inbox
 
 
-@click.command(name="run")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
-def main(config: Path) -> None:
-    """Run the cloud: the directory of twins, their checkpoints, the view of all of them."""
+def start(config: Path) -> int:
+    """Run with the configuration in the file `config`; return the exit code."""
     configure_log(CLOUD)
 
     async def body() -> None:
         await run_cloud(load_config(CloudConfig, "cloud", config, {}, os.environ))
 
-    sys.exit(exit_code(body))
+    return exit_code(body)
 
 
 async def run_cloud(config: CloudConfig) -> None:
@@ -66,6 +64,13 @@ async def run_cloud(config: CloudConfig) -> None:
         ports = Ports(bus, store, clock, recorder, health, view)
         await run_process(machine, ports, Inbox(), [things_http.serve(app, listener)])
         store.close()
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
+def main(config: Path) -> None:
+    """Run one cloud process until it is asked to stop."""
+    sys.exit(start(config))
 
 
 if __name__ == "__main__":

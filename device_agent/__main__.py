@@ -30,10 +30,8 @@ AGENT_ROW = "agent"
 SUMMARY = "summary.json"
 
 
-@click.command(name="run")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
-def main(config: Path) -> None:
-    """Run a device agent: sample, store, report, obey."""
+def start(config: Path) -> int:
+    """Run with the configuration in the file `config`; return the exit code."""
     configure_log("device")
 
     async def body() -> None:
@@ -41,7 +39,7 @@ def main(config: Path) -> None:
         configure_log(settings.id)
         await run_device(settings)
 
-    sys.exit(exit_code(body))
+    return exit_code(body)
 
 
 async def run_device(config: DeviceConfig) -> None:
@@ -132,6 +130,13 @@ def _started_ms(store: Store, clock: Clock) -> int:
     started_ms = clock.now().wall_ms
     store.commit([Put(AGENT_ROW, "started_ms", str(started_ms).encode())])
     return started_ms
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
+def main(config: Path) -> None:
+    """Run one device process until it is asked to stop."""
+    sys.exit(start(config))
 
 
 if __name__ == "__main__":

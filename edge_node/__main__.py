@@ -24,10 +24,8 @@ from twin_runtime.ports import Health, Ports
 from twin_runtime.shell import Inbox
 
 
-@click.command(name="run")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
-def main(config: Path) -> None:
-    """Run an edge: keep the twins it is given, acknowledge what is durable."""
+def start(config: Path) -> int:
+    """Run with the configuration in the file `config`; return the exit code."""
     configure_log("edge")
 
     async def body() -> None:
@@ -35,7 +33,7 @@ def main(config: Path) -> None:
         configure_log(settings.id)
         await run_edge(settings)
 
-    sys.exit(exit_code(body))
+    return exit_code(body)
 
 
 async def run_edge(config: EdgeConfig) -> None:
@@ -77,6 +75,13 @@ def _keep_the_collector_away() -> None:
     """What is loaded now lives for ever; a full collection over it would stall the loop."""
     gc.collect()
     gc.freeze()
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
+def main(config: Path) -> None:
+    """Run one edge process until it is asked to stop."""
+    sys.exit(start(config))
 
 
 if __name__ == "__main__":

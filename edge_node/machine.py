@@ -66,6 +66,7 @@ class EdgeMachine:
                     self._twins.disconnected()
                 case Stopping():
                     self._say("offline", now, fx)
+                    self._twins.cloud_returned()  # so that all that changed is checkpointed
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
             self._hello(fx)

@@ -1,0 +1,137 @@
+"""Compare what devices produced and were told with what the stores hold.
+
+The claim under audit is G1 and G2: nothing acknowledged is lost, nothing is applied
+twice. The evidence is on disk and in three hands: a device's store has the reports it
+produced and the highest `applied` it was told; an edge's store has the twin and its
+history, one entry per applied report; the cloud's store has the checkpoints. They were
+written by different processes, each of which may have been killed at any instruction.
+
+    lost    reports a device was told are applied, that the owner's twin does not reach,
+            or whose entry in the history is missing or says something else
+    twice   entries of the history beyond the first for the same report
+
+Reports and history are bounded; what is still kept on both sides is compared by content
+(`compared`), older positions by number.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twin_runtime.adapters.sqlite_store import read_log, read_rows
+
+
+@dataclass(slots=True)
+class Audit:
+    """The outcome, in reports; `examples` names some of what is wrong."""
+
+    twins: int = 0
+    produced: int = 0
+    applied: int = 0
+    stable: int = 0
+    lost: int = 0
+    twice: int = 0
+    compared: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def blame(self, example: str) -> None:
+        if len(self.examples) < _EXAMPLES_MAX:
+            self.examples.append(example)
+
+
+def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
+    """Audit the stores of a system that has stopped.
+
+    Args:
+        devices: the stores of the device agents.
+        edges: the stores of the edges.
+        cloud: the store of the cloud.
+    """
+    found = Audit()
+    twins: dict[str, dict[str, Any]] = {}
+    history: dict[str, dict[tuple[int, int], Any]] = {}
+    for path in edges:
+        for row in read_rows(path, "twin"):
+            twin = json.loads(row.value)
+            if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
+                twins[row.key] = twin
+        _read_history(path, history, found)
+    snapshots = {row.key: json.loads(row.value) for row in read_rows(cloud, "snapshot")}
+    found.twins = len(twins)
+    for path in devices:
+        produced = _read_outbox(path)
+        for row in read_rows(path, "device"):
+            device = _Device(row.key, json.loads(row.value)["mark"], produced.get(row.key, {}))
+            _compare(device, twins.get(row.key), history.get(row.key, {}), found)
+            found.stable += _reached(snapshots.get(row.key), device.session)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    twin: str
+    mark: dict[str, int]
+    reports: dict[tuple[int, int], Any]
+
+    @property
+    def session(self) -> int:
+        return self.mark["session"]
+
+
+def _compare(
+    device: _Device,
+    twin: dict[str, Any] | None,
+    history: dict[tuple[int, int], Any],
+    found: Audit,
+) -> None:
+    produced = max((seq for session, seq in device.reports if session == device.session), default=0)
+    applied = _reached(twin, device.session)
+    told = device.mark["told_applied"]
+    found.produced += produced
+    found.applied += min(applied, produced)
+    if told > applied:
+        found.lost += told - applied
+        found.blame(f"{device.twin}: told {told} are applied, the twin has {applied}")
+    oldest_kept = min((seq for session, seq in history if session == device.session), default=0)
+    for (session, seq), report in device.reports.items():
+        if session != device.session or not oldest_kept <= seq <= min(told, applied):
+            continue
+        found.compared += 1
+        if history.get((session, seq)) != report:
+            found.lost += 1
+            found.blame(f"{device.twin}: report {session}/{seq} is not in the history as sent")
+
+
+def _reached(twin: dict[str, Any] | None, session: int) -> int:
+    if twin is None or twin.get("session") != session:
+        return 0
+    reached: int = twin["last_seq"]
+    return reached
+
+
+def _read_history(path: Path, history: dict[str, dict[tuple[int, int], Any]], found: Audit) -> None:
+    seen: Counter[tuple[str, int, int]] = Counter()
+    for entry in read_log(path, "history"):
+        twin = entry.key.split("/")[0]
+        content = json.loads(entry.value)
+        report = content["report"]
+        seen[twin, content["session"], report["seq"]] += 1
+        history.setdefault(twin, {})[content["session"], report["seq"]] = report
+    for (twin, session, seq), times in seen.items():
+        if times > 1:
+            found.twice += times - 1
+            found.blame(f"{twin}: report {session}/{seq} was applied {times} times")
+
+
+def _read_outbox(path: Path) -> dict[str, dict[tuple[int, int], Any]]:
+    reports: dict[str, dict[tuple[int, int], Any]] = {}
+    for row in read_rows(path, "outbox"):
+        twin, session, seq = row.key.split("/")
+        reports.setdefault(twin, {})[int(session), int(seq)] = json.loads(row.value)
+    return reports
+
+
+_EXAMPLES_MAX = 5

@@ -1,0 +1,127 @@
+"""The `diten` command. Each command imports what it needs when it is called."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.twin_commands import twin
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType[float]):
+    """`30s`, `2m`, `1.5h`, `1d`: in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
+        if not found:
+            self.fail(f"{value!r} is not a duration: write 30s, 2m or 1.5h", param, ctx)
+        return float(found[1]) * _UNITS_S[found[2]]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diten")
+def main() -> None:
+    """Digital twins for the edge: no acknowledged update is ever lost."""
+
+
+@main.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("diten-data"),
+              show_default=True, help="Where all state is kept.")  # fmt: skip
+@click.option("--broker", default="", help="mosquitto, nats, or HOST:PORT of one that runs.")
+@click.option("--edges", type=click.IntRange(1, 16), default=2, show_default=True)
+@click.option("--source", default="host", show_default=True,
+              help="host (this machine), replay:DIR (a recorded field trial) or none.")  # fmt: skip
+@click.option("--trace", default="library1", show_default=True, help="Which trace to replay.")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0,
+              show_default=True, help="How many times faster to replay.")  # fmt: skip
+@click.option("--devices", type=click.IntRange(0, 20_000), default=0, show_default=True,
+              help="Emulate so many devices more.")  # fmt: skip
+@click.option("--api-port", type=click.IntRange(0, 65535), default=0,
+              help="Port of the cloud's API; the edges take the next ones. [default: 8420]")  # fmt: skip
+@click.option("--duration", type=Duration(), default=None, help="End by itself, e.g. 30s.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: FBT001
+    """Run a whole system on this machine: broker, cloud, edges and devices."""
+    from deploy.laptop import Laptop, Plan  # noqa: PLC0415
+    from deploy.summary import print_summary  # noqa: PLC0415
+    from twin_runtime.adapters.process import exit_code  # noqa: PLC0415
+
+    summary: dict[str, Any] = {}
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    async def body() -> None:
+        plan = Plan(duration_s=duration, **options)
+        summary.update(await Laptop(plan, say).run())
+
+    code = exit_code(body)
+    if summary:
+        if as_json:
+            click.echo(json.dumps(summary))
+        else:
+            print_summary(summary)
+        if summary["reports"]["lost"] or summary["reports"]["twice"]:
+            code = 1
+    sys.exit(code)
+
+
+_CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), required=True, help="A TOML file."
+)
+
+
+@main.group()
+def device() -> None:
+    """A device agent."""
+
+
+@device.command("run")
+@_CONFIG
+def device_run(config: Path) -> None:
+    """Run a device agent: sample, store, report, obey."""
+    from device_agent.__main__ import start  # noqa: PLC0415
+
+    sys.exit(start(config))
+
+
+@main.group()
+def edge() -> None:
+    """An edge."""
+
+
+@edge.command("run")
+@_CONFIG
+def edge_run(config: Path) -> None:
+    """Run an edge: keep the twins it is given, acknowledge what is durable."""
+    from edge_node.__main__ import start  # noqa: PLC0415
+
+    sys.exit(start(config))
+
+
+@main.group()
+def cloud() -> None:
+    """The cloud."""
+
+
+@cloud.command("run")
+@_CONFIG
+def cloud_run(config: Path) -> None:
+    """Run the cloud: the directory of twins, their checkpoints, the view of all of them."""
+    from cloud.__main__ import start  # noqa: PLC0415
+
+    sys.exit(start(config))
+
+
+main.add_command(twin)

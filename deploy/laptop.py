@@ -1,0 +1,309 @@
+"""`diten up`: a whole system on one machine, as real processes.
+
+    broker ── cloud ── edges ── fleets of devices         each a process of its own
+    │
+    └ DATA_DIR/broker  cloud/  e-1/  e-2/  fleet-*/       each a directory of its own
+
+`up` starts them in that order, each when the one before is ready, watches them, and
+stops them in the opposite order: devices first, so that what they sent is applied, the
+broker last. Then it compares the stores (`deploy.audit`) and prints the summary. State is
+kept in the data directory: a second `up` goes on where the first stopped.
+"""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.audit import Audit, audit
+from deploy.supervisor import Role, keep_running, stop
+from twin_runtime.adapters import broker as brokers
+from twin_runtime.adapters import things_http
+from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.core.errors import InvalidConfiguration, Unavailable
+from twin_runtime.core.limits import OUTBOX_REPORTS_MAX
+
+EDGES_UP_MAX = 16
+DEVICES_PER_FLEET = 1_000
+DEVICES_UP_MAX = 20_000
+# What devices keep beyond need so that the audit can compare contents: at most so many
+# reports in all, 50 MB of disk.
+AUDITED_REPORTS_MAX = 200_000
+READY_S = 20.0
+READY_POLL_S = 0.05
+WATCH_PERIOD_S = 0.5
+API_PORT = 8420
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. `api_port` 0: 8420 if it is free, else any."""
+
+    data_dir: Path
+    broker: str = ""  # '', mosquitto, nats or host:port
+    edges: int = 2
+    source: str = "host"
+    trace: str = "library1"
+    speed: float = 1.0
+    devices: int = 0
+    api_port: int = 0
+    duration_s: float | None = None
+
+
+class Laptop:
+    """One `diten up`. `say` gets a line for people, now and then."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._say = say
+        self._broker: brokers.Broker | None = None
+        self._broker_name = ""
+        self._bus = ("", 0)
+        self._servers: list[Role] = []
+        self._fleets: list[Role] = []
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> dict[str, Any]:
+        """Run until Ctrl-C or the end of the duration; return the summary."""
+        with open_data_dir(self._plan.data_dir) as folder:
+            self._plan_roles(folder)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stopped.set)
+            try:
+                await self._start_broker(folder)
+                await self._while_running()
+            finally:
+                for role in (*self._fleets, *self._servers):
+                    await stop(role)  # those still running after an error
+                if self._broker is not None:
+                    await self._broker.stop()
+            return self._summary(self._audit(folder), folder)
+
+    # --- the plan -----------------------------------------------------------------------
+
+    def _plan_roles(self, folder: Path) -> None:
+        (folder / "logs").mkdir(exist_ok=True)
+        self._api_port = _port(self._plan.api_port)
+        self._servers = [self._role(folder, "cloud", "cloud")]
+        for n in range(1, self._plan.edges + 1):
+            self._servers.append(self._role(folder, f"e-{n}", "edge_node"))
+        sources: dict[str, dict[str, Any]] = {}
+        if self._plan.source != "none":
+            sources["d-fleet"] = {"kind": self._plan.source}
+        for first in range(1, self._plan.devices + 1, DEVICES_PER_FLEET):
+            last = min(first + DEVICES_PER_FLEET - 1, self._plan.devices)
+            name = f"d-emulated-fleet-{first // DEVICES_PER_FLEET + 1}"
+            sources[name] = {"kind": "emulated", "first": first, "last": last}
+        self._sources = sources
+        self._fleets = [self._role(folder, name, "device_agent") for name in sources]
+
+    def _role(self, folder: Path, identity: str, module: str) -> Role:
+        own = folder / identity
+        own.mkdir(exist_ok=True)
+        return Role(identity, module, own / "config.toml", folder / "logs" / f"{identity}.log")
+
+    def _configure(self) -> None:
+        """Write every role's configuration: the broker's port is known now."""
+        host, port = self._bus
+        bus = {"host": host, "port": port}
+        ports = iter([self._api_port, *_free_ports(self._api_port + 1, self._plan.edges)])
+        self._http: dict[str, int] = {}
+        for role in self._servers:
+            self._http[role.id] = next(ports)
+            identity = {} if role.id == "cloud" else {"id": role.id}
+            http = {"port": self._http[role.id]}
+            _write_toml(role.config, {**identity, **_own(role)}, bus=bus, http=http)
+        kept = AUDITED_REPORTS_MAX // max(self._plan.devices, 20)
+        for role in self._fleets:
+            source = {
+                **self._sources[role.id],
+                "trace": self._plan.trace,
+                "speed": self._plan.speed,
+            }
+            outbox = {"reports_max": OUTBOX_REPORTS_MAX, "keep_stable_reports": kept}
+            top = {"id": role.id, **_own(role)}
+            _write_toml(role.config, top, bus=bus, source=source, outbox=outbox)
+
+    # --- running ------------------------------------------------------------------------
+
+    async def _start_broker(self, folder: Path) -> None:
+        wanted = self._plan.broker
+        if ":" in wanted:
+            host, _, port = wanted.rpartition(":")
+            if not port.isdigit():
+                raise InvalidConfiguration(f"--broker {wanted}: write host:port, mosquitto or nats")
+            await brokers.check_broker(host, int(port))
+            self._bus, self._broker_name = (host, int(port)), f"{wanted} (not ours)"
+            return
+        own = folder / "broker"
+        own.mkdir(exist_ok=True)
+        choice = brokers.choose(_kind(wanted))
+        self._broker = brokers.Broker(choice, own, brokers.free_port())
+        await self._broker.start()
+        self._bus, self._broker_name = (self._broker.host, self._broker.port), choice.name
+        self._tell("broker", f"{choice.name} on port {self._broker.port} ({choice.why})")
+
+    async def _while_running(self) -> None:
+        self._configure()
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch_broker(), name="broker")
+            for role in self._servers:
+                group.create_task(keep_running(role, self._say), name=role.id)
+            for role in self._servers:
+                await self._ready(role)
+            for role in self._fleets:
+                group.create_task(keep_running(role, self._say), name=role.id)
+                await self._started(role)
+            self._say(f"API     http://127.0.0.1:{self._api_port}/api/2/things")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._plan.duration_s):
+                    await self._stopped.wait()
+            for role in (*self._fleets, *reversed(self._servers)):
+                await stop(role)
+            watching.cancel()
+
+    async def _ready(self, role: Role) -> None:
+        """Wait until the role answers that it can work."""
+        url = f"http://127.0.0.1:{self._http[role.id]}"
+        async with httpx.AsyncClient(timeout=READY_S) as client:
+            try:
+                async with asyncio.timeout(READY_S):
+                    while not self._stopped.is_set():
+                        with suppress(httpx.TransportError):
+                            if (await client.get(f"{url}/readyz")).is_success:
+                                break
+                        await asyncio.sleep(READY_POLL_S)
+            except TimeoutError:
+                raise Unavailable(
+                    f"{role.id} was not ready after {READY_S:g} s; {role.log} says why"
+                ) from None
+        self._tell(role.id, f"{url}  pid {role.pid}")
+
+    async def _started(self, role: Role) -> None:
+        while role.pid is None and not self._stopped.is_set():
+            await asyncio.sleep(READY_POLL_S)
+        about = self._sources[role.id]
+        what = about["kind"]
+        if what == "emulated":
+            what = f"emulated {about['first']} to {about['last']}"
+        self._tell(role.id, f"devices: {what}  pid {role.pid}")
+
+    async def _watch_broker(self) -> None:
+        """Start our broker again when it ends; everybody reconnects and repeats."""
+        while self._broker is not None:
+            await asyncio.sleep(WATCH_PERIOD_S)
+            if self._broker.pid is None:
+                self._say("the broker ended; starting it again")
+                with suppress(Unavailable):
+                    await self._broker.start()
+
+    def _tell(self, identity: str, text: str) -> None:
+        width = max(len(role.id) for role in (*self._servers, *self._fleets))
+        self._say(f"{identity:<{width}}  {text}")
+
+    # --- the end ------------------------------------------------------------------------
+
+    def _audit(self, folder: Path) -> Audit:
+        return audit(
+            devices=sorted(folder.glob("d-*/device.sqlite")),
+            edges=sorted(folder.glob("e-*/edge.sqlite")),
+            cloud=folder / "cloud" / "cloud.sqlite",
+        )
+
+    def _summary(self, found: Audit, folder: Path) -> dict[str, Any]:
+        latencies_s = sorted(
+            latency
+            for role in self._fleets
+            for latency in _latencies_s(folder / role.id / "summary.json")
+        )
+        roles = [
+            {"id": role.id, **role.usage, "restarts": role.restarts}
+            for role in (*self._servers, *self._fleets)
+        ]
+        return {
+            "twins": found.twins,
+            "reports": {
+                "produced": found.produced,
+                "applied": found.applied,
+                "stable": found.stable,
+                "lost": found.lost,
+                "twice": found.twice,
+                "compared": found.compared,
+            },
+            "ack_ms": {
+                "p50": _quantile_ms(latencies_s, 0.5),
+                "p99": _quantile_ms(latencies_s, 0.99),
+            },
+            "roles": roles,
+            "broker": self._broker_name,
+            "problems": found.examples,
+        }
+
+
+def _own(role: Role) -> dict[str, Any]:
+    return {"data_dir": str(role.config.parent)}
+
+
+def _kind(wanted: str) -> brokers.Kind | None:
+    match wanted:
+        case "":
+            return None
+        case "mosquitto":
+            return "mosquitto"
+        case "nats":
+            return "nats"
+    raise InvalidConfiguration(f"--broker {wanted}: write HOST:PORT, mosquitto or nats")
+
+
+def _port(wanted: int) -> int:
+    """The port asked for, or 8420, or any free one if that is taken."""
+    if wanted:
+        things_http.bind("127.0.0.1", wanted).close()
+        return wanted
+    return _free_ports(API_PORT, 1)[0]
+
+
+def _free_ports(first: int, count: int) -> list[int]:
+    """`count` ports that are free now, from `first` on as far as they are."""
+    listeners = []
+    for wanted in range(first, first + count):
+        try:
+            listeners.append(things_http.bind("127.0.0.1", wanted))
+        except InvalidConfiguration:
+            listeners.append(things_http.bind("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def _write_toml(path: Path, top: dict[str, Any], **tables: dict[str, Any]) -> None:
+    """Flat tables of strings, numbers and booleans, which JSON and TOML write alike."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
+    for name, table in tables.items():
+        lines += [
+            "",
+            f"[{name}]",
+            *(f"{key} = {json.dumps(value)}" for key, value in table.items()),
+        ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _latencies_s(path: Path) -> list[float]:
+    if not path.exists():
+        return []
+    latencies: list[float] = json.loads(path.read_text())["ack_latency_s"]
+    return latencies
+
+
+def _quantile_ms(ordered_s: list[float], share: float) -> float | None:
+    if not ordered_s:
+        return None
+    return round(1000 * ordered_s[min(int(share * len(ordered_s)), len(ordered_s) - 1)], 2)
