@@ -184,16 +184,18 @@ class DeviceMachine:
             self._save(fx)
         if self._connected and len(self._sent_at_s) < WINDOW_REPORTS_MAX:
             self._sent_at_s.setdefault(self._outbox.last_seq, now.monotonic_s)
-        self._send(self._outbox.window(again=False), now, fx)
+        self._send(now, fx, again=False)
 
     def _send_again(self, now: Now, fx: Effects) -> None:
         self._retry_due_s = NEVER
-        if self._connected and self._edge:
-            self._send(self._outbox.window(again=True), now, fx)
+        self._send(now, fx, again=True)
         self._reckon()
 
-    def _send(self, rows: list[bytes], now: Now, fx: Effects) -> None:
-        if not rows or not self._connected or not self._edge:
+    def _send(self, now: Now, fx: Effects, *, again: bool) -> None:
+        # Asked only when it can be sent: a row that was in a window is never overwritten.
+        routed = self._connected and self._edge
+        rows = self._outbox.window(again=again) if routed else []
+        if not rows:
             return
         payload = messages.encode_window(self._outbox.mark.session, rows)
         fx.sends.append(Send(topics.report(self._edge, self.twin), payload))
@@ -255,7 +257,7 @@ class DeviceMachine:
             fx.observed.append(("ack_latency_seconds", now.monotonic_s - self._sent_at_s.pop(seq)))
         self._retry_s = RETRY_FIRST_S
         self._retry_due_s = NEVER
-        self._send(self._outbox.window(again=False), now, fx)
+        self._send(now, fx, again=False)
         if self._outbox.outstanding and self._retry_due_s == NEVER:
             self._retry_due_s = now.monotonic_s + self._retry_s * (1 + self._spread / 4)
         self._reckon()
