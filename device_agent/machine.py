@@ -21,7 +21,7 @@ the same id: it halts, and says so.
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from twin_runtime.core import messages, topics
@@ -42,6 +42,7 @@ from twin_runtime.core.outbox import Mark, Outbox
 from twin_runtime.core.shape import accepts, worst_case_bytes
 
 NEVER = float("inf")
+Said = TypeVar("Said", ReportAck, Command, messages.Desired)
 DEVICE_ROW = "device"
 
 
@@ -217,11 +218,11 @@ class DeviceMachine:
         if topic.kind == "assign":
             self._assigned(messages.parse(messages.ASSIGNMENT, payload), now, fx)
         elif topic.verb == "ack":
-            self._acknowledge(messages.parse(messages.ACK, payload), now, fx)
+            self._acknowledge(_of(topic, messages.parse(messages.ACK, payload)), now, fx)
         elif topic.verb == "command":
-            self._command(messages.parse(messages.COMMAND, payload), now, fx)
+            self._command(_of(topic, messages.parse(messages.COMMAND, payload)), now, fx)
         elif topic.verb == "desired":
-            self._wish(messages.parse(messages.DESIRED, payload), fx)
+            self._wish(_of(topic, messages.parse(messages.DESIRED, payload)), fx)
         elif topic.verb == "error":
             refusal = messages.parse(messages.REFUSAL, payload)
             fx.count("refusals_heard_total")
@@ -375,6 +376,13 @@ class DeviceMachine:
             reports_max=self._outbox_reports_max,
             keep_stable=self._keep_stable,
         )
+
+
+def _of(topic: topics.Topic, message: Said) -> Said:
+    """`message`, if the edge that it names is the speaker: a broker secures the topic alone."""
+    if message.edge == topic.edge:
+        return message
+    raise MalformedMessage("wrong_sender", f"{topic.edge} speaks for {message.edge}", "/edge")
 
 
 _OUTCOMES = {
