@@ -118,6 +118,8 @@ class DeviceMachine:
 
     def connected(self, now: Now, fx: Effects) -> None:
         """The bus is up: say so, and send the window again."""
+        if self.halted:
+            return
         self._connected = True
         self._say(now, "online", fx)
         self._send_again(now, fx)
