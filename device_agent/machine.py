@@ -304,9 +304,12 @@ class DeviceMachine:
             fx.count("fenced_total", "desired")
             return
         for path, entry in desired.entries.items():
-            if entry.number <= self._desired.get(path, {"number": 0})["number"]:
+            # A new owner may number again from an older revision, so its epoch counts first.
+            known = self._desired.get(path, {"epoch": 0, "number": 0})
+            if (desired.epoch, entry.number) <= (known["epoch"], known["number"]):
                 continue
-            self._desired[path] = {"number": entry.number, "value": entry.value}
+            wanted = {"epoch": desired.epoch, "number": entry.number, "value": entry.value}
+            self._desired[path] = wanted
             while len(self._desired) > DESIRED_PER_TWIN_MAX:
                 self._desired.pop(next(iter(self._desired)))
             self._save(fx)
