@@ -35,6 +35,7 @@ from twin_runtime.core.limits import (
     REPORT_BYTES_MAX,
     RETRY_FIRST_S,
     RETRY_LAST_S,
+    STRING_CHARS_MAX,
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import Command, Description, ReportAck
@@ -327,9 +328,11 @@ class DeviceMachine:
 
     def acted(self, acted: Acted, now: Now, fx: Effects) -> None:
         """Report what became of a command or a desired value."""
-        outcome = {"number": acted.number, "outcome": acted.outcome, "reason": acted.reason}
+        # A source's reason is anybody's text, but a report that is refused blocks all others.
+        reason = acted.reason[:STRING_CHARS_MAX]
+        outcome = {"number": acted.number, "outcome": acted.outcome, "reason": reason}
         content: dict[str, Any] = {"outcomes": {acted.path: outcome}}
-        if self._obeying is not None and self._obeying["path"] == acted.path:
+        if self._obeying == {"path": acted.path, "number": acted.number}:
             content["obeyed"] = self._obeyed
             self._obeying = None
             self._unsaved = True
