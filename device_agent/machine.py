@@ -167,10 +167,10 @@ class DeviceMachine:
             if spec is None:
                 self._tally("samples_refused_total", fx)
                 continue
-            if not accepts(spec.type, value):
+            fits = accepts(spec.type, value)
+            if not fits:
                 self._tally("samples_refused_total", fx)
-                value = None
-            usable[name] = value
+            usable[name] = value if fits else None
         return usable
 
     def _report(self, content: dict[str, Any], observed_ms: int, now: Now, fx: Effects) -> None:
