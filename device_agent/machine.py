@@ -107,13 +107,8 @@ class DeviceMachine:
             self._described = own["described"]
         if self._obeying is not None:
             cut_off = "interrupted by a restart: it may or may not have been carried out"
-            self.acted(
-                Acted(
-                    self.twin, self._obeying["path"], self._obeying["number"], "rejected", cut_off
-                ),
-                now,
-                fx,
-            )
+            path, number = self._obeying["path"], self._obeying["number"]
+            self.acted(Acted(self.twin, path, number, "rejected", cut_off), now, fx)
         for path, entry in self._desired.items():
             fx.acts.append(Act(self.twin, path, entry["number"], entry["value"]))
 
@@ -176,15 +171,14 @@ class DeviceMachine:
     def _report(self, content: dict[str, Any], observed_ms: int, now: Now, fx: Effects) -> None:
         if self._described != self._digest or self._outbox.last_seq == 0:
             content["description"] = self.description
-        writes, outcome = self._outbox.append(observed_ms, content)
+        writes, outcome, given_up = self._outbox.append(observed_ms, content)
         fx.writes += writes
-        self._tally("reports_produced_total" if outcome == "stored" else _OUTCOMES[outcome], fx)
+        self._tally(_OUTCOMES[outcome], fx)
+        self._tally("reports_unprotected_total", fx, given_up)
         if outcome != "held" and "description" in content:
             self._described = self._digest
             self._unsaved = True
-        if outcome == "unprotected":
-            self._unsaved = True
-        if self._unsaved:
+        if self._unsaved or given_up:
             self._save(fx)
         if self._connected and len(self._sent_at_s) < WINDOW_REPORTS_MAX:
             self._sent_at_s.setdefault(self._outbox.last_seq, now.monotonic_s)
@@ -370,9 +364,10 @@ class DeviceMachine:
         fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
         self._unsaved = False
 
-    def _tally(self, counter: str, fx: Effects) -> None:
-        self._counters[counter] = self._counters.get(counter, 0) + 1
-        fx.count(counter)
+    def _tally(self, counter: str, fx: Effects, by: int = 1) -> None:
+        if by:
+            self._counters[counter] = self._counters.get(counter, 0) + by
+            fx.count(counter, by=by)
 
     def _reckon(self) -> None:
         self.due_s = min(self._retry_due_s, self._beat_due_s)
@@ -394,7 +389,8 @@ def _of(topic: topics.Topic, message: Said) -> Said:
 
 
 _OUTCOMES = {
+    "stored": "reports_produced_total",
+    "unprotected": "reports_produced_total",
     "coalesced": "reports_coalesced_total",
     "held": "reports_coalesced_total",
-    "unprotected": "reports_unprotected_total",
 }

@@ -32,6 +32,8 @@ from typing import Any, Literal, NamedTuple
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Delete, Put, Write
 from twin_runtime.core.limits import (
+    DESIRED_PER_TWIN_MAX,
+    EDITED_BYTES_MAX,
     OUTBOX_BYTES_MAX,
     OUTBOX_REPORTS_MAX,
     WINDOW_BYTES_MAX,
@@ -54,8 +56,11 @@ class Mark:
 
 
 class Appended(NamedTuple):
+    """What became of a report; `given_up` older ones are no longer protected."""
+
     writes: list[Write]
     outcome: Literal["stored", "coalesced", "unprotected", "held"]
+    given_up: int = 0
 
 
 class Outbox:
@@ -117,13 +122,13 @@ class Outbox:
             older = messages.load(self.rows[self.last_seq])
             content = _merge(older, content)
             return Appended(self._store(self.last_seq, observed_ms, content), "coalesced")
-        oldest = next(iter(self.rows))
-        if self.applied is not None and oldest <= self.applied:
-            self._forget(oldest)
+        given_up = self._give_up()
+        if self._has_room():
             self.last_seq += 1
-            return Appended(self._store(self.last_seq, observed_ms, content), "unprotected")
+            writes = self._store(self.last_seq, observed_ms, content)
+            return Appended(writes, "unprotected", given_up)
         self._held = {**content, "observed_ms": observed_ms}
-        return Appended([], "held")
+        return Appended([], "held", given_up)
 
     def _has_room(self) -> bool:
         return len(self.rows) < self._reports_max and self.bytes < self._bytes_max
@@ -142,6 +147,14 @@ class Outbox:
         gone = range(self._disk_first, first_kept)
         self._disk_first = first_kept
         return [Delete(ROWS, self._key(seq)) for seq in gone]
+
+    def _give_up(self) -> int:
+        """Forget the oldest rows that the edge has applied, as few as make room; how many."""
+        count = 0
+        while not self._has_room() and (oldest := next(iter(self.rows))) <= (self.applied or 0):
+            self._forget(oldest)
+            count += 1
+        return count
 
     def _forget(self, seq: int) -> None:
         self.bytes -= len(self.rows.pop(seq))
@@ -238,4 +251,7 @@ def _merge(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]
     for part in ("features", "outcomes"):
         if part in older or part in newer:
             merged[part] = {**older.get(part, {}), **newer.get(part, {})}
+    outcomes = merged.get("outcomes", {})
+    while len(outcomes) > DESIRED_PER_TWIN_MAX or len(messages.dump(outcomes)) > EDITED_BYTES_MAX:
+        del outcomes[next(iter(outcomes))]  # else the row would fit no window, and block all
     return merged
