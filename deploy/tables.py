@@ -1,0 +1,161 @@
+"""Things as people read them: values with their units, ages, tables that line up."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+# UCUM's codes where a person writes something else.
+_SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "Ohm": "Ω", "dB[mW]": "dBm"}
+_LARGE = 1000  # from here on a fraction tells nobody anything
+_PIPE_WIDTH = 100_000  # a line in a pipe: 256 features of 256 characters
+_GAP = 2  # between columns
+_QUALITY_STYLES = {"good": "green", "uncertain": "yellow", "live": "cyan"}
+# (seconds in one, from how many seconds on, name)
+_AGES = ((86_400, 172_800, "d"), (3600, 7200, "h"), (60, 120, "min"), (1, 1, "s"))
+
+Thing = Mapping[str, Any]
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Fit a table to the terminal as far as its ids stay whole; in a pipe nothing is cut."""
+    if console.is_terminal:
+        console.width = max(console.width, sum(map(_narrowest, table.columns)))
+    else:
+        console.width = console.measure(
+            table, options=console.options.update(width=_PIPE_WIDTH)
+        ).maximum
+    console.print(table)
+
+
+def _narrowest(column: Column) -> int:
+    """A column's width where every character counts; only VALUES may be cut to its name."""
+    cells = (column.header, *column.cells) if column.no_wrap else (column.header,)
+    return max(cell_len(str(cell)) for cell in cells) + _GAP
+
+
+def things_table(things: Iterable[Thing], now_ms: int) -> Table:
+    """One line per thing."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("THING", no_wrap=True)
+    table.add_column("REV", justify="right", no_wrap=True)
+    table.add_column("REPORTED", justify="right", no_wrap=True)
+    # The one column that gives way where a terminal is narrow.
+    table.add_column("VALUES")
+    for thing in things:
+        values = Text(_values_text(thing), no_wrap=True, overflow="ellipsis")
+        table.add_row(
+            thing["thingId"], str(thing["_revision"]), reported_text(thing, now_ms), values
+        )
+    return table
+
+
+def thing_table(thing: Thing, now_ms: int) -> Table:
+    """One line per feature."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("FEATURE", no_wrap=True)
+    table.add_column("VALUE", justify="right")
+    table.add_column("UNIT", no_wrap=True)
+    table.add_column("OBSERVED", justify="right", no_wrap=True)
+    table.add_column("QUALITY", no_wrap=True)
+    table.add_column("DESIRED", justify="right")
+    for name, feature in sorted(thing["features"].items()):
+        state = feature.get("properties", {})
+        quality = state.get("quality", "")
+        desired = feature.get("desiredProperties")
+        table.add_row(
+            name,
+            Text(value_text(state.get("value"))),
+            Text(unit_of(thing, name)),
+            age_text(now_ms - state["observed_ms"]) if state else "",
+            Text(quality, style=_QUALITY_STYLES.get(quality, "")),
+            Text(value_text(desired["value"]) if desired else ""),
+        )
+    return table
+
+
+def heading(thing: Thing, now_ms: int) -> str:
+    """What comes above a thing's table: title, position, revision."""
+    description = thing["attributes"].get("description", {})
+    parts = [thing["thingId"]]
+    if title := description.get("title"):
+        parts.append(title)
+    if position := description.get("position"):
+        parts.append(f"at {' / '.join(value_text(metres) for metres in position.values())} m")
+    parts.append(f"revision {thing['_revision']}, reported {reported_text(thing, now_ms)}")
+    return " · ".join(parts)
+
+
+def changes(before: Thing, after: Thing) -> list[str]:
+    """One line per difference between two revisions of a thing."""
+    lines = []
+    for name in sorted({*before["features"], *after["features"]}):
+        old, new = (thing["features"].get(name, {}) for thing in (before, after))
+        was, now = (_state_text(thing, name) for thing in (before, after))
+        if was != now:
+            lines.append(f"{name}  {was} → {now}")
+        elif old.get("properties") != new.get("properties"):
+            lines.append(f"{name}  {now} (unchanged)")
+        wanted, wants = (feature.get("desiredProperties") for feature in (old, new))
+        if wanted != wants:
+            lines.append(f"{name}  desired {_desired_text(wanted)} → {_desired_text(wants)}")
+    return lines
+
+
+def reported_text(thing: Thing, now_ms: int) -> str:
+    """The age of a thing's last report."""
+    if "_modified" not in thing:
+        return "never"
+    return age_text(now_ms - round(datetime.fromisoformat(thing["_modified"]).timestamp() * 1000))
+
+
+def age_text(age_ms: int) -> str:
+    """`3 s ago`; a device's clock may be ahead of ours: `in 3 s`."""
+    age_s = abs(age_ms) / 1000
+    for unit_s, from_s, name in _AGES:
+        if age_s >= from_s:
+            amount = f"{int(age_s / unit_s)} {name}"
+            return f"{amount} ago" if age_ms > 0 else f"in {amount}"
+    return "now"
+
+
+def value_text(value: Any) -> str:
+    """A value with as many digits as a person reads: four, and no fraction from 1,000 on."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.4g}"
+        case _:
+            return str(value)
+
+
+def unit_of(thing: Thing, feature: str) -> str:
+    """The unit the device declared for `feature`, as people write it."""
+    declared = thing["attributes"].get("description", {}).get("features", {})
+    unit: str = declared.get(feature, {}).get("unit", "")
+    return _SYMBOLS.get(unit, unit)
+
+
+def _values_text(thing: Thing) -> str:
+    return ", ".join(f"{name} {_state_text(thing, name)}" for name in sorted(thing["features"]))
+
+
+def _state_text(thing: Thing, feature: str) -> str:
+    state = thing["features"].get(feature, {}).get("properties")
+    if state is None:
+        return "–"
+    text = f"{value_text(state.get('value'))} {unit_of(thing, feature)}".rstrip()
+    return text if state["quality"] == "good" else f"{text} ({state['quality']})"
+
+
+def _desired_text(desired: Mapping[str, Any] | None) -> str:
+    return value_text(desired["value"]) if desired else "–"

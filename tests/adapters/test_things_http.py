@@ -1,0 +1,374 @@
+"""HTTP: the dialect of Ditto, health, metrics, and a server that stops when told."""
+
+import asyncio
+import errno
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from twin_runtime.adapters.ditto import thing_of
+from twin_runtime.adapters.things_http import METRICS_TYPE, Shown, bind, serve, things_app
+from twin_runtime.core import messages
+from twin_runtime.core.errors import InvalidConfiguration
+from twin_runtime.core.limits import THINGS_PAGE_MAX
+from twin_runtime.core.messages import (
+    Description,
+    DesiredValue,
+    FeatureSpec,
+    FeatureState,
+    Place,
+    TwinDocument,
+)
+from twin_runtime.ports import Health
+
+WALL_MS = 1_900_000_000_000
+STOP_S = 1.0
+
+DESCRIPTION = Description(
+    title="Greenhouse",
+    features={"temperature_c": FeatureSpec(type="number", unit="Cel")},
+    position=Place(x_m=1.5, y_m=2.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A twin as the view holds it."""
+
+    content: TwinDocument
+
+    @property
+    def revision(self) -> int:
+        return self.content.revision
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = messages.load(messages.encode(self.content))
+        return document
+
+
+def a_twin(name: str = "d-1") -> Committed:
+    return Committed(
+        TwinDocument(
+            twin=name,
+            epoch=2,
+            revision=7,
+            reported_wall_ms=WALL_MS,
+            attributes={"room": "north"},
+            description=DESCRIPTION,
+            features={"temperature_c": FeatureState(value=21.5, observed_ms=WALL_MS - 100)},
+        )
+    )
+
+
+@contextmanager
+def served(
+    view: dict[str, Shown], health: Health | None = None, metrics: bytes = b""
+) -> Iterator[httpx.Client]:
+    """A client of the app, served by the real server in a thread of its own."""
+    app = things_app(view, health or Health(ready=True), lambda: metrics, "home")
+    listener = bind("127.0.0.1", 0)
+    api = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(serve(app, listener))
+
+    def run() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(serving)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        with httpx.Client(base_url=api, trust_env=False) as client:
+            yield client
+    finally:
+        loop.call_soon_threadsafe(serving.cancel)
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        loop.close()
+
+
+def test_a_thing_has_dittos_shape() -> None:
+    with served({"d-1": a_twin()}) as client:
+        response = client.get("/api/2/things/home:d-1")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    thing = response.json()
+    assert thing["thingId"] == "home:d-1"
+    assert thing["_revision"] == thing["revision"] == 7
+    assert thing["epoch"] == 2
+    assert thing["_modified"] == "2030-03-17T17:46:40.000Z"
+    assert thing["features"]["temperature_c"] == {
+        "properties": {"value": 21.5, "observed_ms": WALL_MS - 100, "quality": "good"}
+    }
+
+
+def test_a_thing_carries_the_devices_description_among_its_attributes() -> None:
+    with served({"d-1": a_twin()}) as client:
+        attributes = client.get("/api/2/things/home:d-1").json()["attributes"]
+    assert attributes["room"] == "north"
+    description = attributes["description"]
+    assert description["title"] == "Greenhouse"
+    assert description["position"] == {"x_m": 1.5, "y_m": 2.0, "z_m": 0.0}
+    assert description["features"]["temperature_c"]["unit"] == "Cel"
+
+
+def test_a_desired_value_stands_beside_what_is_reported_or_alone() -> None:
+    entry = DesiredValue(number=1, value=19.0).model_dump()
+    desired = {f"features/{name}/value": entry for name in ("temperature_c", "target_c")}
+    thing = thing_of({**a_twin().document(), "desired": desired}, "home")
+    assert thing["features"]["temperature_c"]["desiredProperties"] == {"value": 19.0}
+    assert thing["features"]["temperature_c"]["properties"]["value"] == 21.5
+    assert thing["features"]["target_c"] == {"desiredProperties": {"value": 19.0}}
+
+
+def test_a_twin_that_never_reported_is_a_thing_without_features() -> None:
+    new = TwinDocument(twin="d-1", epoch=1, revision=0)
+    thing = thing_of(messages.load(messages.encode(new)), "home")
+    assert thing == {
+        "thingId": "home:d-1",
+        "epoch": 1,
+        "revision": 0,
+        "_revision": 0,
+        "attributes": {},
+        "features": {},
+    }
+
+
+def test_the_bare_twin_id_names_the_thing_too() -> None:
+    with served({"d-1": a_twin()}) as client:
+        assert client.get("/api/2/things/d-1").json()["thingId"] == "home:d-1"
+
+
+@pytest.mark.parametrize("tag", ['"rev:7"', 'W/"rev:7"', '"rev:0", "rev:7"', "*"])
+def test_a_thing_the_reader_already_has_is_not_sent_again(tag: str) -> None:
+    with served({"d-1": a_twin()}) as client:
+        response = client.get("/api/2/things/d-1", headers={"If-None-Match": tag})
+    assert (response.status_code, response.content) == (304, b"")
+    assert response.headers["etag"] == '"rev:7"'
+
+
+def test_a_thing_that_has_changed_is_sent_again() -> None:
+    with served({"d-1": a_twin()}) as client:
+        response = client.get("/api/2/things/d-1", headers={"If-None-Match": '"rev:0"'})
+    assert response.status_code == 200
+    assert response.headers["etag"] == '"rev:7"'
+
+
+@pytest.mark.parametrize(
+    "method, path, status, error",
+    [
+        ("GET", "/api/2/things/home:d-2", 404, "things:thing.notfound"),
+        ("GET", "/api/2/things/elsewhere:d-1", 404, "things:thing.notfound"),
+        ("GET", "/api/2/nothing", 404, "api:not.found"),
+        ("GET", "/docs", 404, "api:not.found"),
+        ("DELETE", "/api/2/things/home:d-1", 405, "api:method.not.allowed"),
+        ("GET", "/api/2/things?limit=0", 400, "things:query.invalid"),
+        ("GET", f"/api/2/things?limit={THINGS_PAGE_MAX + 1}", 400, "things:query.invalid"),
+        ("GET", "/api/2/things?limit=many", 400, "things:query.invalid"),
+    ],
+)
+def test_every_refusal_has_dittos_body(method: str, path: str, status: int, error: str) -> None:
+    with served({"d-1": a_twin()}) as client:
+        response = client.request(method, path)
+    assert response.status_code == status
+    body = response.json()
+    assert set(body) == {"status", "error", "message", "description"}
+    assert (body["status"], body["error"]) == (status, error)
+
+
+def test_a_wrong_method_is_told_the_right_one() -> None:
+    with served({}) as client:
+        assert client.put("/api/2/things/d-1").headers["allow"] == "GET"
+
+
+def test_a_refused_query_names_parameter_and_value() -> None:
+    with served({}) as client:
+        message = client.get("/api/2/things?limit=many").json()["message"]
+    assert "limit = 'many'" in message
+
+
+def test_more_ids_than_a_page_are_refused() -> None:
+    ids = ",".join(f"d-{number}" for number in range(THINGS_PAGE_MAX + 1))
+    with served({}) as client:
+        response = client.get("/api/2/things", params={"ids": ids})
+    assert response.status_code == 400
+    assert f"at most {THINGS_PAGE_MAX}" in response.json()["message"]
+
+
+def test_things_asked_for_by_id_come_in_that_order_as_far_as_they_exist() -> None:
+    view: dict[str, Shown] = {name: a_twin(name) for name in ("d-1", "d-2", "d-3")}
+    with served(view) as client:
+        things = client.get("/api/2/things", params={"ids": "d-3,home:d-9,home:d-1"}).json()
+    assert [thing["thingId"] for thing in things] == ["home:d-3", "home:d-1"]
+
+
+def test_pages_together_are_all_things_once_in_the_order_of_their_ids() -> None:
+    view: dict[str, Shown] = {f"d-{i * 7 % 25:02}": a_twin(f"d-{i * 7 % 25:02}") for i in range(25)}
+    seen, path = [], "/api/2/things?limit=10"
+    with served(view) as client:
+        for _ in range(3):
+            response = client.get(path)
+            seen += [thing["thingId"] for thing in response.json()]
+            path = response.links.get("next", {}).get("url", "")
+    assert path == ""
+    assert seen == [f"home:d-{number:02}" for number in range(25)]
+
+
+def test_a_page_that_ends_exactly_at_the_last_thing_has_no_next() -> None:
+    with served({"d-1": a_twin()}) as client:
+        assert "link" not in client.get("/api/2/things?limit=1").headers
+
+
+def test_a_cursor_may_be_a_thing_that_is_gone() -> None:
+    with served({"d-1": a_twin("d-1"), "d-3": a_twin("d-3")}) as client:
+        things = client.get("/api/2/things?cursor=home:d-2").json()
+    assert [thing["thingId"] for thing in things] == ["home:d-3"]
+
+
+def test_an_empty_view_is_an_empty_list() -> None:
+    with served({}) as client:
+        assert client.get("/api/2/things").json() == []
+
+
+def test_a_change_of_the_view_is_seen_by_the_next_request() -> None:
+    view: dict[str, Shown] = {}
+    with served(view) as client:
+        assert client.get("/api/2/things/d-1").status_code == 404
+        view["d-1"] = a_twin()
+        assert client.get("/api/2/things/d-1").status_code == 200
+
+
+def test_a_process_is_alive_before_it_is_ready() -> None:
+    health = Health(ready=False, reason="the disk is full")
+    with served({}, health) as client:
+        assert client.get("/healthz").status_code == 200
+        waiting = client.get("/readyz")
+        health.ready = True
+        ready = client.get("/readyz")
+    assert waiting.status_code == 503
+    assert waiting.json() == {"ready": False, "reason": "the disk is full"}
+    assert (ready.status_code, ready.json()) == (200, {"ready": True})
+
+
+def test_metrics_are_served_as_rendered() -> None:
+    with served({}, metrics=b"diten_bus_connected 1.0\n") as client:
+        response = client.get("/metrics")
+    assert response.content == b"diten_bus_connected 1.0\n"
+    assert response.headers["content-type"] == METRICS_TYPE
+
+
+def test_the_api_describes_itself() -> None:
+    with served({}) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+    expected = {"/api/2/things", "/api/2/things/{thing_id}", "/healthz", "/readyz", "/metrics"}
+    assert set(paths) == expected
+
+
+def test_a_port_in_use_is_refused_in_one_sentence() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidConfiguration, match=f"port {port} on 127.0.0.1 is in use"):
+            bind("127.0.0.1", port)
+
+
+def test_a_foreign_address_is_refused_in_one_sentence() -> None:
+    with pytest.raises(InvalidConfiguration, match=r"192\.0\.2\.1 is not an address of this"):
+        bind("192.0.2.1", 0)
+
+
+def test_an_answer_does_not_wait_for_the_clients_delayed_acknowledgement() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        client = socket.create_connection(listener.getsockname())
+        connection, _ = listener.accept()
+        with client, connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_stop_ends_idle_connections_at_once_and_frees_the_port() -> None:
+    with served({}) as client:
+        assert client.get("/healthz").status_code == 200
+        port = client.base_url.port
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < STOP_S
+    assert port is not None
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_stop_does_not_wait_for_a_reader_that_never_reads() -> None:
+    body = b"x" * 50_000_000
+
+    async def stop() -> float:
+        app = things_app({}, Health(), lambda: body, "home")
+        listener = bind("127.0.0.1", 0)
+        serving = asyncio.create_task(serve(app, listener))
+        reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
+        writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readline()  # the answer has begun; its 50 MB fit no socket buffer
+        began_s = time.monotonic()
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        stopped_s = time.monotonic() - began_s
+        async with asyncio.timeout(10):  # the connection ends too, in the middle of the answer
+            assert len(await reader.read()) < len(body)
+        writer.close()
+        return stopped_s
+
+    assert asyncio.run(stop()) < STOP_S
+
+
+def test_requests_answered_at_the_stop_are_answered_whole() -> None:
+    view: dict[str, Shown] = {f"d-{number:03}": a_twin(f"d-{number:03}") for number in range(200)}
+
+    async def stop() -> bytes:
+        listener = bind("127.0.0.1", 0)
+        app = things_app(view, Health(), lambda: b"", "home")
+        serving = asyncio.create_task(serve(app, listener))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET /api/2/things?limit=200 HTTP/1.1\r\nhost: x\r\n\r\n")
+        head = await reader.readline()
+        serving.cancel()
+        answer = head + await reader.read()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        writer.close()
+        return answer
+
+    answer = asyncio.run(stop())
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])) == 200
+
+
+def test_signal_handlers_are_left_alone() -> None:
+    async def handler() -> object:
+        listener = bind("127.0.0.1", 0)
+        app = things_app({}, Health(), lambda: b"", "home")
+        serving = asyncio.create_task(serve(app, listener))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await reader.read()
+        during = signal.getsignal(signal.SIGTERM)
+        writer.close()
+        serving.cancel()
+        await asyncio.wait({serving})
+        return during
+
+    assert asyncio.run(handler()) == signal.getsignal(signal.SIGTERM)
+
+
+def test_serving_ends_with_an_error_of_the_socket() -> None:
+    listener = bind("127.0.0.1", 0)
+    listener.close()
+    app = things_app({}, Health(), lambda: b"", "home")
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is what is checked
+        asyncio.run(serve(app, listener))
+    assert caught.value.errno == errno.EBADF

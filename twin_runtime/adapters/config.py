@@ -1,0 +1,221 @@
+"""Configuration: one TOML file per process into one frozen pydantic model.
+
+Four layers are laid over each other, key by key: flags > environment > file > defaults.
+Every value remembers where it came from, so that a mistake is one sentence that names
+the place, the dotted key, the value and what is allowed. Unknown keys are mistakes too:
+a misspelt key that is silently ignored is a default that nobody chose.
+
+The environment spells the key `bus.host` of an edge `DITEN_EDGE__BUS__HOST`.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from twin_runtime.core.errors import InvalidConfiguration
+
+_SHOWN_CHARS_MAX = 80  # of a refused value
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Configuration(BaseModel):
+    """What every configuration and its sections share: immutable, no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BusConfig(Configuration):
+    """Where the MQTT broker listens."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 1883
+
+
+class HttpConfig(Configuration):
+    """Where this process serves HTTP; port 0 takes any free one."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Setting(NamedTuple):
+    value: Any
+    origin: str
+
+
+_Path = tuple[str, ...]
+_Settings = dict[_Path, _Setting]
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_config(
+    model: type[M],
+    role: str,
+    path: Path | None,
+    overrides: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> M:
+    """Return the configuration of a process of `role`, or raise `InvalidConfiguration`.
+
+    `overrides` are the flags given, by dotted key (`bus.host`); None: not given.
+    """
+    settings = _section_defaults(model)
+    if path is not None:
+        settings = _overlaid(settings, _flat(_read_toml(path), str(path)))
+    settings = _overlaid(settings, _from_environment(role, environ))
+    settings = _overlaid(settings, _from_flags(overrides))
+    try:
+        return model.model_validate(_nested(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        fallback = str(path) if path is not None else "the configuration"
+        raise InvalidConfiguration(_sentence(first, model, role, settings, fallback)) from None
+
+
+def _section_defaults(model: type[BaseModel]) -> _Settings:
+    """The defaults of whole sections, key by key: `[http] host = ...` alone keeps the
+    role's own default port."""
+    settings: _Settings = {}
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and isinstance(field.default, BaseModel):
+            settings |= _flat({name: field.default.model_dump()}, "the defaults")
+    return settings
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfiguration(f"{path} is not TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(
+            f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise InvalidConfiguration(
+            f"{path} cannot be read ({error.strerror}): give the path of a TOML file"
+        ) from None
+
+
+def _from_environment(role: str, environ: Mapping[str, str]) -> _Settings:
+    prefix = _variable(role, ())
+    return {
+        tuple(name[len(prefix) :].lower().split("__")): _Setting(value, name)
+        for name, value in environ.items()
+        if name.startswith(prefix)
+    }
+
+
+def _from_flags(overrides: Mapping[str, Any]) -> _Settings:
+    return {
+        tuple(key.split(".")): _Setting(value, "the command line")
+        for key, value in overrides.items()
+        if value is not None
+    }
+
+
+def _overlaid(below: _Settings, above: _Settings) -> _Settings:
+    """`below` where `above` sets neither the same key nor, to a value, a section around it."""
+    replaced = {path for path, setting in above.items() if setting.value != {}}
+    kept = {
+        path: setting
+        for path, setting in below.items()
+        if not any(path[:length] in replaced for length in range(1, len(path)))
+    }
+    return kept | above
+
+
+def _variable(role: str, path: _Path) -> str:
+    return f"DITEN_{role.upper()}__" + "__".join(path).upper()
+
+
+def _flat(table: Mapping[str, Any], origin: str, above: _Path = ()) -> _Settings:
+    """The leaves of a TOML table by path; an empty table is a leaf, or it would vanish."""
+    settings: _Settings = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            settings |= _flat(value, origin, (*above, key))
+        else:
+            settings[*above, key] = _Setting(value, origin)
+    return settings
+
+
+def _nested(settings: _Settings) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path, setting in sorted(settings.items(), key=lambda item: item[0]):
+        table = root
+        for depth, key in enumerate(path[:-1], start=1):
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                above = ".".join(path[:depth])
+                raise InvalidConfiguration(
+                    f"{setting.origin}: {'.'.join(path)} cannot be set, since {above} is set "
+                    f"to {table!r}: remove one of them"
+                )
+        table[path[-1]] = {} if setting.value == {} else setting.value
+    return root
+
+
+def _sentence(
+    error: ErrorDetails, model: type[BaseModel], role: str, settings: _Settings, fallback: str
+) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    path = tuple(str(part) for part in error["loc"])
+    origin = _origin(path, settings) or fallback
+    if error["type"] == "extra_forbidden":
+        return f"{origin}: {key} is not a known key; {_nearest(key, model)}"
+    if error["type"] == "missing":
+        # A variable cannot reach into an array.
+        in_array = any(isinstance(part, int) for part in error["loc"])
+        elsewhere = "" if in_array else f" or as {_variable(role, path)}"
+        return f"{origin}: {key} is missing; set it there{elsewhere}"
+    allowed = error["msg"].removeprefix("Value error, ")
+    allowed = allowed[:1].lower() + allowed[1:]
+    return f"{origin}: {key or 'the file'} = {_shown(error['input'])} is refused: {allowed}"
+
+
+def _origin(path: _Path, settings: _Settings) -> str:
+    """Where the value at `path` was set: at the path itself, or above it for an array, or
+    below it for a table."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in settings:
+            return settings[path[:length]].origin
+    below = [setting for key, setting in settings.items() if key[: len(path)] == path]
+    return below[0].origin if path and below else ""
+
+
+def _nearest(key: str, model: type[BaseModel]) -> str:
+    known = sorted(set(_known_keys(model)))
+    if near := get_close_matches(key, known, n=1):
+        return f"did you mean {near[0]}?"
+    section = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == section]
+    return f"known keys are {', '.join(siblings or known)}"
+
+
+def _known_keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield above + name
+        for section in _sections(field.annotation):
+            yield from _known_keys(section, f"{above}{name}.")
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation, through `X | None`, `tuple[X, ...]` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections(argument)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else text[: _SHOWN_CHARS_MAX - 3] + "..."
