@@ -3,12 +3,14 @@
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edge_node.config import EdgeConfig
+from edge_node.counters import COUNTERS, LEVELS
 from edge_node.machine import EdgeMachine
 from edge_node.twins import HISTORY
 from twin_runtime.adapters import metrics, mqtt_bus, things_http
@@ -60,6 +62,10 @@ async def run_edge(config: EdgeConfig) -> None:
                 "bus_drops_total": lambda: bus.sends_dropped,
                 "inbox_drops_total": lambda: bus.inbox_drops,
                 "twins": machine.phases,
+                **{
+                    name: partial(machine.device_totals().get, name, 0)
+                    for name in (*LEVELS, *COUNTERS)
+                },
             },
             view,
             lambda: clock.now().wall_ms,

@@ -79,6 +79,10 @@ class EdgeMachine:
         """How many twins are in which phase."""
         return self._twins.phases()
 
+    def device_totals(self) -> dict[str, int]:
+        """What the devices of this edge count, summed."""
+        return self._twins.counters.totals
+
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:
             parsed = _parse(topic)
@@ -89,6 +93,8 @@ class EdgeMachine:
                     self._obey(payload, now, fx)
                 case "status" if topic == _CLOUD_STATUS:
                     self._cloud_said(messages.parse(messages.STATUS, payload), fx)
+                case "status" if parsed.twin:
+                    self._twins.device_said(parsed.twin, messages.parse(messages.STATUS, payload))
         except MalformedMessage as error:
             fx.count("rejects_total", error.code)
             text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"

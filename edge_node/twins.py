@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from edge_node.counters import DeviceCounters
 from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
 from twin_runtime.core.effects import Append, Delete, Effects, Note, Now, Put, Row, Send
@@ -36,7 +37,7 @@ from twin_runtime.core.limits import (
     TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
-from twin_runtime.core.messages import Activate, Refusal, Release, ReportAck, Stable
+from twin_runtime.core.messages import Activate, Refusal, Release, ReportAck, Stable, Status
 from twin_runtime.core.shape import accepts
 from twin_runtime.core.twin import Feature, Phase, Twin
 
@@ -87,6 +88,7 @@ class Twins:
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
         self._refused_s: dict[str, float] = {}
+        self.counters = DeviceCounters()
 
     def restore(self, rows: Iterable[Row], fx: Effects) -> None:
         """Load what is owned; checkpoint all of it once, since the last answer is forgotten."""
@@ -119,6 +121,12 @@ class Twins:
                 self._take_live(twin, payload)
         except MalformedMessage as error:
             self._refuse(twin_id, error.code, error.message, error.pointer, now, fx)
+
+    def device_said(self, twin_id: str, status: Status) -> None:
+        """A device speaks of itself; what it counts goes into this edge's sums."""
+        twin = self._twins.get(twin_id)
+        if twin is not None and twin.phase is Phase.ACTIVE and status.counters:
+            self.counters.hear(twin_id, status.counters)
 
     def _report(self, twin: Twin, payload: bytes, now: Now, fx: Effects) -> None:
         window = messages.parse(messages.WINDOW, payload)
@@ -203,6 +211,7 @@ class Twins:
             return
         self._twins[order.twin] = absent
         self._live.pop(order.twin, None)
+        self.counters.forget(order.twin)
         for table in (self._written, self._answered, self._changed, self._waiting):
             table.pop(order.twin, None)
         self._checkpoint_due_s.pop(order.twin, None)
@@ -249,6 +258,8 @@ class Twins:
             fx.writes.append(Put(TWIN_ROW, twin_id, core.encode(twin)))
             self._checkpoint_due_s.setdefault(twin_id, now.monotonic_s + CHECKPOINT_PERIOD_S)
             self._changed[twin_id] = None
+        if self._answered:
+            fx.timed = "ack_latency_seconds"
         for twin_id in self._answered:
             fx.sends.append(self._acknowledgement(self._twins[twin_id]))
         for twin_id in self._changed:

@@ -125,7 +125,7 @@ class _Shell:
     async def run(self) -> None:
         clock, inbox = self._ports.clock, self._inbox
         fx = self._machine.restore(self._ports.store.load(), clock.now())
-        await self._settle(fx)
+        await self._settle(fx, clock.now().monotonic_s)
         self._ports.health.ready, self._ports.health.reason = True, ""
         stopping = False
         while not stopping:
@@ -134,12 +134,13 @@ class _Shell:
             lingered_s = clock.now().monotonic_s - settled_s
             if lingered_s < COMMIT_LINGER_S:
                 await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
+            taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)
             stopping = any(isinstance(event, Stopping) for event in events)
             fx = self._machine.handle(events, clock.now())
-            await self._settle(fx)
+            await self._settle(fx, taken_s)
 
-    async def _settle(self, fx: Effects) -> None:
+    async def _settle(self, fx: Effects, taken_s: float) -> None:
         """Commit, and only then everything else."""
         ports = self._ports
         if fx.writes:
@@ -153,6 +154,8 @@ class _Shell:
                 ports.view[key] = value
         if fx.sends:
             await ports.bus.publish(fx.sends)
+        if fx.timed is not None:
+            fx.observed.append((fx.timed, ports.clock.now().monotonic_s - taken_s))
         if ports.act is not None:
             for act in fx.acts:
                 ports.act(act)

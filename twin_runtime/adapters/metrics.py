@@ -140,7 +140,7 @@ METRICS: tuple[Declared, ...] = (
     Declared(
         "ack_latency_seconds",
         "histogram",
-        "Time from sending a report to its acknowledgement.",
+        "Time from taking a batch of reports to sending its acknowledgements: commit included.",
         bounds=_LATENCY_S,
     ),
 )

@@ -139,7 +139,8 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a machine wants done. `wake_in_s` is when it wants to be called again at the
+    """What a machine wants done. `timed` names the metric under which the shell observes how
+    long this batch took, from its taking to its last send. `wake_in_s` is when it wants to be called again at the
     latest (None: only for an event)."""
 
     writes: list[Write] = field(default_factory=list)
@@ -149,6 +150,7 @@ class Effects:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     observed: list[tuple[str, float]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    timed: str | None = None
     wake_in_s: float | None = None
     stop: str | None = None
 
