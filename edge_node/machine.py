@@ -90,7 +90,7 @@ class EdgeMachine:
                 case "up":
                     self._twins.hear(parsed.twin, parsed.verb, payload, now, fx)
                 case "order":
-                    self._obey(payload, now, fx)
+                    self._obey(payload, fx)
                 case "status" if topic == _CLOUD_STATUS:
                     self._cloud_said(messages.parse(messages.STATUS, payload), fx)
                 case "status" if parsed.twin:
@@ -100,13 +100,13 @@ class EdgeMachine:
             text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
             fx.notes.append(Note("warning", f"refused {text} ({error.code})"))
 
-    def _obey(self, payload: bytes, now: Now, fx: Effects) -> None:
+    def _obey(self, payload: bytes, fx: Effects) -> None:
         order = messages.parse(messages.ORDER, payload)
         match order:
             case Activate() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")
             case Activate():
-                if self._twins.activate(order, now, fx):
+                if self._twins.activate(order, fx):
                     activated = Activated(twin=order.twin, epoch=order.epoch)
                     fx.sends.append(Send(topics.event(self._edge), messages.encode(activated)))
             case Release():

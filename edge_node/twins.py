@@ -3,8 +3,8 @@
 For each twin there are three clocks, all of them liveness only:
 
     publishing    its document at once when it was quiet, else once a second
-    checkpoint    5 s after a change, and again until the cloud calls the revision
-                  stable; while nothing is answered the pause doubles to a minute
+    checkpoint    5 s after a change, and every 5 s until the cloud calls the revision
+                  stable; when nothing is answered all of them pause, up to a minute
     repeating     all documents after a reconnect and once a minute, a few at a time,
                   because a broker may have forgotten them
 
@@ -84,7 +84,9 @@ class Twins:
         self._published_s: dict[str, float] = {}
         self._waiting: dict[str, None] = {}  # changed again within the second
         self._checkpoint_due_s: dict[str, float] = {}
-        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        self._unanswered_s = NEVER  # since when the cloud has answered no checkpoint
+        self._pause_s = CHECKPOINT_PERIOD_S
+        self._paused_until_s = 0.0
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
         self._refused_s: dict[str, float] = {}
@@ -111,10 +113,7 @@ class Twins:
     def hear(self, twin_id: str, verb: str, payload: bytes, now: Now, fx: Effects) -> None:
         """Take a report or live values of one device; whatever is refused is answered."""
         try:
-            twin = self._twins.get(twin_id)
-            if twin is None or twin.phase is not Phase.ACTIVE:
-                owner = f"{twin_id} is not owned by {self._edge}; wait for its assignment"
-                raise MalformedMessage("not_owner", owner)
+            twin = self._owned(twin_id)
             if verb == "report":
                 self._report(twin, payload, now, fx)
             else:
@@ -127,6 +126,13 @@ class Twins:
         twin = self._twins.get(twin_id)
         if twin is not None and twin.phase is Phase.ACTIVE and status.counters:
             self.counters.hear(twin_id, status.counters)
+
+    def _owned(self, twin_id: str) -> Twin:
+        twin = self._twins.get(twin_id)
+        if twin is not None and twin.phase is Phase.ACTIVE:
+            return twin
+        owner = f"{twin_id} is not owned by {self._edge}; wait for its assignment"
+        raise MalformedMessage("not_owner", owner)
 
     def _report(self, twin: Twin, payload: bytes, now: Now, fx: Effects) -> None:
         window = messages.parse(messages.WINDOW, payload)
@@ -184,7 +190,7 @@ class Twins:
 
     # --- from the cloud -----------------------------------------------------------------
 
-    def activate(self, order: Activate, now: Now, fx: Effects) -> bool:
+    def activate(self, order: Activate, fx: Effects) -> bool:
         """Own a twin from its snapshot; whether the cloud is to be told that we do."""
         held = self._twins.get(order.twin)
         if held is None and len(self._twins) >= TWINS_PER_EDGE_MAX:
@@ -198,7 +204,6 @@ class Twins:
         self._twins[order.twin] = twin
         self._live.pop(order.twin, None)
         self._written[order.twin] = None
-        self._checkpoint_due_s.setdefault(order.twin, now.monotonic_s)
         if held is not None:
             fx.writes.append(Delete(ABSENT_ROW, order.twin))
         return True
@@ -222,7 +227,7 @@ class Twins:
     def stabilise(self, order: Stable, fx: Effects) -> None:
         """The cloud has stored checkpoints. This needs no commit: what is forgotten in a
         crash is asked for again, and the device keeps the largest."""
-        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        self._cloud_answered()
         for mark in order.marks:
             twin = self._twins.get(mark.twin)
             if twin is None or mark.epoch != twin.epoch:
@@ -246,7 +251,7 @@ class Twins:
 
     def cloud_returned(self) -> None:
         """Whatever was sent may be lost: checkpoint all that is not stable at once."""
-        self._checkpoint_pause_s = CHECKPOINT_PERIOD_S
+        self._cloud_answered()
         self._checkpoint_due_s = dict.fromkeys(self._checkpoint_due_s, 0.0)
 
     # --- after each batch ---------------------------------------------------------------
@@ -303,22 +308,41 @@ class Twins:
         fx.sends.append(Send(topics.twin(twin_id), thing.encode(), retain=True))
 
     def _checkpoint(self, now: Now, fx: Effects) -> None:
-        due = []
+        due = self._take_due(now)
+        for rows in _packets(core.encode(self._twins[twin_id]) for twin_id in due):
+            payload = b'{"v":1,"kind":"checkpoint","twins":[%b]}' % b",".join(rows)
+            fx.sends.append(Send(self._event, payload))
+        if due:
+            self._pause_while_unanswered(now)
+        if self._checkpoint_due_s:
+            next_due_s = next(iter(self._checkpoint_due_s.values()))
+            fx.wake_by(max(next_due_s, self._paused_until_s) - now.monotonic_s)
+
+    def _take_due(self, now: Now) -> list[str]:
+        """The twins to be checkpointed now; each is due again one period later."""
+        due: list[str] = []
+        if now.monotonic_s < self._paused_until_s:
+            return due
         for twin_id, due_s in self._checkpoint_due_s.items():
             if due_s > now.monotonic_s:
                 break
             due.append(twin_id)
-        pause_s = self._checkpoint_pause_s
-        if due:
-            self._checkpoint_pause_s = min(pause_s * 2, CHECKPOINT_RETRY_LAST_S)
         for twin_id in due:
             del self._checkpoint_due_s[twin_id]
-            self._checkpoint_due_s[twin_id] = now.monotonic_s + pause_s
-        for rows in _packets(core.encode(self._twins[twin_id]) for twin_id in due):
-            payload = b'{"v":1,"kind":"checkpoint","twins":[%b]}' % b",".join(rows)
-            fx.sends.append(Send(self._event, payload))
-        if self._checkpoint_due_s:
-            fx.wake_by(next(iter(self._checkpoint_due_s.values())) - now.monotonic_s)
+            self._checkpoint_due_s[twin_id] = now.monotonic_s + CHECKPOINT_PERIOD_S
+        return due
+
+    def _pause_while_unanswered(self, now: Now) -> None:
+        """A cloud that has been silent for a whole period is asked ever more rarely."""
+        if self._unanswered_s == NEVER:
+            self._unanswered_s = now.monotonic_s
+        elif now.monotonic_s - self._unanswered_s >= CHECKPOINT_PERIOD_S:
+            self._pause_s = min(self._pause_s * 2, CHECKPOINT_RETRY_LAST_S)
+            self._paused_until_s = now.monotonic_s + self._pause_s
+
+    def _cloud_answered(self) -> None:
+        self._unanswered_s, self._paused_until_s = NEVER, 0.0
+        self._pause_s = CHECKPOINT_PERIOD_S
 
     def _repeat_documents(self, now: Now, fx: Effects) -> None:
         if now.monotonic_s >= self._repeat_due_s:
