@@ -145,6 +145,9 @@ class Twins:
         if not outcome.applied:
             return
         fx.count("reports_total", "applied", len(outcome.applied))
+        if outcome.twin.shape is not twin.shape:
+            # Otherwise live values of every description there ever was would pile up.
+            self._live.pop(twin.twin, None)
         self._twins[twin.twin] = outcome.twin
         self._written[twin.twin] = None
         key = f"{twin.twin}/{twin.epoch}"
