@@ -27,6 +27,10 @@ from twin_runtime.core.effects import (
 )
 from twin_runtime.core.errors import MalformedMessage
 
+# Outdated entries included: more are swept out in one go, so that a device that reports
+# often does not fill the heap with heartbeats that were put off.
+_ENTRIES_PER_DEVICE_MAX = 8
+
 
 class FleetMachine:
     """`devices` share a store and a bus; each keeps its own outbox, route and duties."""
@@ -117,6 +121,9 @@ class FleetMachine:
                 heapq.heappush(self._due, (due_s, twin))
         while self._due and self._queued.get(self._due[0][1]) != self._due[0][0]:
             heapq.heappop(self._due)
+        if len(self._due) > _ENTRIES_PER_DEVICE_MAX * len(self._devices):
+            self._due = [(due_s, twin) for twin, due_s in self._queued.items()]
+            heapq.heapify(self._due)
         if self._due:
             fx.wake_by(self._due[0][0] - now.monotonic_s)
         halted = [device.halted for device in self._devices.values() if device.halted]
