@@ -20,7 +20,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
 
 from twin_runtime.core.effects import (
     Effects,
@@ -39,7 +38,6 @@ from twin_runtime.core.limits import (
 )
 from twin_runtime.ports import Ports
 
-T = TypeVar("T")
 Offload = Callable[[Callable[[], None]], Awaitable[None]]
 
 
@@ -82,9 +80,12 @@ class Inbox:
             pass
 
     def take(self, events_max: int) -> list[Event]:
-        """At most `events_max` events, oldest first."""
-        count = min(len(self._events), events_max)
-        taken = [self._events.popleft() for _ in range(count)]
+        """At most `events_max` events, oldest first; nothing is taken after `Stopping`."""
+        taken: list[Event] = []
+        while self._events and len(taken) < events_max:
+            taken.append(self._events.popleft())
+            if isinstance(taken[-1], Stopping):
+                break
         if len(self._events) < self._events_max:
             self._drained.set()
         return taken
@@ -98,7 +99,7 @@ async def in_thread(work: Callable[[], None]) -> None:
 async def run(machine: Machine, ports: Ports, inbox: Inbox, offload: Offload = in_thread) -> None:
     """Run `machine` on `ports` until `Stopping` was handled.
 
-    Raises:
+    Raises, in an `ExceptionGroup`:
         Stopped: the machine asked for it.
         OSError: a commit failed; nothing of it was sent.
     """
@@ -136,7 +137,7 @@ class _Shell:
                 await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
             taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)
-            stopping = any(isinstance(event, Stopping) for event in events)
+            stopping = bool(events) and isinstance(events[-1], Stopping)
             fx = self._machine.handle(events, clock.now())
             await self._settle(fx, taken_s)
 
@@ -170,14 +171,14 @@ class _Shell:
             try:
                 await self._offload(lambda: self._ports.store.commit(fx.writes))
             except StoreFull as full:
-                if health.ready:
+                if retry_s == STORE_RETRY_FIRST_S:
                     note = Note("error", f"{full}; nothing is acknowledged until there is room")
                     self._ports.recorder.record({("store_full_total", ""): 1}, (), (note,))
                 health.ready, health.reason = False, str(full)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, STORE_RETRY_LAST_S)
             else:
-                if not health.ready and retry_s > STORE_RETRY_FIRST_S:
+                if retry_s > STORE_RETRY_FIRST_S:
                     health.ready, health.reason = True, ""
                     self._ports.recorder.record({}, (), (Note("info", "the store has room again"),))
                 return
