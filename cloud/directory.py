@@ -190,7 +190,7 @@ class Directory:
             if placement.phase == "owned":
                 self._assign(twin, placement, fx)
 
-    def settle(self, now: Now, connected: bool, fx: Effects) -> None:
+    def settle(self, now: Now, fx: Effects, *, connected: bool) -> None:
         """Send what this batch made stable, and the orders that are due."""
         for edge, marks in self._marks.items():
             for first in range(0, len(marks), STABLE_MARKS_MAX):

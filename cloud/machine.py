@@ -88,7 +88,7 @@ class CloudMachine:
         if now.monotonic_s >= self._repeat_due_s:
             self.directory.assign_all(fx)
             self._repeat_due_s = now.monotonic_s + REPUBLISH_PERIOD_S
-        self.directory.settle(now, self._connected, fx)
+        self.directory.settle(now, fx, connected=self._connected)
         for due_s in (self._beat_due_s, self._repeat_due_s):
             if due_s != NEVER:
                 fx.wake_by(due_s - now.monotonic_s)

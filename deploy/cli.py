@@ -48,14 +48,14 @@ def main() -> None:
 @click.option("--devices", type=click.IntRange(0, 20_000), default=0, show_default=True,
               help="Emulate so many devices more.")  # fmt: skip
 @click.option("--api-port", type=click.IntRange(0, 65535), default=0,
-              help="Port of the cloud's API; the edges take the next ones. [default: 8420]")  # fmt: skip
+              help="Port of the cloud's API; edges take the next. [default: 8420]")  # fmt: skip
 @click.option("--duration", type=Duration(), default=None, help="End by itself, e.g. 30s.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: FBT001
     """Run a whole system on this machine: broker, cloud, edges and devices."""
-    from deploy.laptop import Laptop, Plan  # noqa: PLC0415
-    from deploy.summary import print_summary  # noqa: PLC0415
-    from twin_runtime.adapters.process import exit_code  # noqa: PLC0415
+    from deploy.laptop import Laptop, Plan
+    from deploy.summary import print_summary
+    from twin_runtime.adapters.process import exit_code
 
     summary: dict[str, Any] = {}
 
@@ -91,7 +91,7 @@ def device() -> None:
 @_CONFIG
 def device_run(config: Path) -> None:
     """Run a device agent: sample, store, report, obey."""
-    from device_agent.__main__ import start  # noqa: PLC0415
+    from device_agent.__main__ import start
 
     sys.exit(start(config))
 
@@ -105,7 +105,7 @@ def edge() -> None:
 @_CONFIG
 def edge_run(config: Path) -> None:
     """Run an edge: keep the twins it is given, acknowledge what is durable."""
-    from edge_node.__main__ import start  # noqa: PLC0415
+    from edge_node.__main__ import start
 
     sys.exit(start(config))
 
@@ -119,7 +119,7 @@ def cloud() -> None:
 @_CONFIG
 def cloud_run(config: Path) -> None:
     """Run the cloud: the directory of twins, their checkpoints, the view of all of them."""
-    from cloud.__main__ import start  # noqa: PLC0415
+    from cloud.__main__ import start
 
     sys.exit(start(config))
 

@@ -187,8 +187,7 @@ class Laptop:
         self._tell(role.id, f"{url}  pid {role.pid}")
 
     async def _started(self, role: Role) -> None:
-        while role.pid is None and not self._stopped.is_set():
-            await asyncio.sleep(READY_POLL_S)
+        await role.started.wait()
         about = self._sources[role.id]
         what = about["kind"]
         if what == "emulated":

@@ -44,6 +44,7 @@ class Role:
     restarts: int = 0
     usage: dict[str, float] = field(default_factory=dict)
     stopping: bool = False
+    started: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def pid(self) -> int | None:
@@ -117,6 +118,7 @@ async def _start(role: Role) -> None:
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us; we stop the roles in order
     )
+    role.started.set()
 
 
 async def _follow(role: Role, say: Callable[[str], None]) -> str:

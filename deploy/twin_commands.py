@@ -126,12 +126,14 @@ def _print_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def _revisions(client: "httpx.Client", thing_id: str) -> Iterator[dict[str, Any]]:
-    """The thing now and whenever a poll finds another revision. Once it was seen, an
-    outage is waited out: an edge that restarts is something to watch."""
-    seen, away = "", False
+    """The thing now and whenever a poll finds it changed (live values change without a
+    revision, so the ETag cannot tell). Once it was seen, an outage is waited out: an edge
+    that restarts is something to watch."""
+    seen: dict[str, Any] = {}
+    away = False
     while True:
         try:
-            response = _get(client, _path(thing_id), {"If-None-Match": seen} if seen else {})
+            thing = _answer(_get(client, _path(thing_id)))
         except Unreachable as unreachable:
             if not seen:
                 raise
@@ -140,9 +142,9 @@ def _revisions(client: "httpx.Client", thing_id: str) -> Iterator[dict[str, Any]
             away = True
         else:
             away = False
-            if response.status_code != HTTPStatus.NOT_MODIFIED:
-                yield _answer(response)
-                seen = response.headers["ETag"]
+            if thing != seen:
+                yield thing
+            seen = thing
         time.sleep(_POLL_PERIOD_S)
 
 
@@ -166,13 +168,11 @@ def _client(api: str) -> "httpx.Client":
     return httpx.Client(base_url=api, timeout=_TIMEOUT_S, trust_env=False)
 
 
-def _get(
-    client: "httpx.Client", path: str, headers: dict[str, str] | None = None
-) -> "httpx.Response":
+def _get(client: "httpx.Client", path: str) -> "httpx.Response":
     import httpx
 
     try:
-        return client.get(path, headers=headers)
+        return client.get(path)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unreachable(
             f"nobody answers at {client.base_url} ({str(error) or type(error).__name__}): "

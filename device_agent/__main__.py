@@ -113,6 +113,7 @@ def _choice(config: DeviceConfig, started_ms: int) -> SourceChoice:
     return SourceChoice(
         source=chosen.kind,
         start_ms=started_ms,
+        agent=config.id,
         trace=chosen.trace,
         speed=chosen.speed,
         first=chosen.first,

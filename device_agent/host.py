@@ -66,13 +66,14 @@ class Part:
 
 
 class HostSource:
-    """This machine as one device; with `parts` its cores and largest processes as well."""
+    """This machine as one device, `twin` (default: named after the host); with `parts` its
+    cores and largest processes as well."""
 
-    def __init__(self, clock: Clock, *, parts: bool, period_s: float = 1.0) -> None:
+    def __init__(self, clock: Clock, *, parts: bool, twin: str = "", period_s: float = 1.0) -> None:
         look = Look(clock.now())
         host = slug(socket.gethostname()) or "host"
         self._clock = clock
-        self._parts = [_part(f"d-{host}", f"Host {host}", host_sensors(), look)]
+        self._parts = [_part(twin or f"d-{host}", f"Host {host}", host_sensors(), look)]
         if parts:
             self._parts += [*_core_parts(look), *_process_parts(look)]
         self.devices: Sequence[Device] = [part.device for part in self._parts]

@@ -331,8 +331,7 @@ class DeviceMachine:
             self._obeying = None
             self._unsaved = True
         # Not a measurement: it must not move the time up to which a source has measured.
-        measured_ms = self._outbox.newest_observed_ms
-        self._report(content, now.wall_ms if measured_ms is None else measured_ms, now, fx)
+        self._report(content, self._outbox.newest_observed_ms or 0, now, fx)
 
     # --- small things -------------------------------------------------------------------
 

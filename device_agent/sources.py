@@ -74,6 +74,7 @@ class SourceChoice:
 
     source: str  # host, board, replay:DIR or emulated
     start_ms: int  # replay: the wall time of the trace's first reading, chosen once per store
+    agent: str = ""  # board: the device's id; empty: named after the host
     trace: str = "library1"
     speed: float = 1.0
     first: int = 1
@@ -94,7 +95,8 @@ def open_source(choice: SourceChoice, clock: Clock) -> Source:
         case ["host" | "board" as extent, "", _]:
             from device_agent.host import HostSource  # noqa: PLC0415
 
-            return HostSource(clock, period_s=choice.period_s, parts=extent == "host")
+            own = {"twin": choice.agent} if extent == "board" else {}
+            return HostSource(clock, period_s=choice.period_s, parts=extent == "host", **own)
         case ["replay", ":", directory] if directory:
             from device_agent.replay import ReplaySource  # noqa: PLC0415
             from device_agent.trace import load_trace  # noqa: PLC0415

@@ -62,10 +62,7 @@ async def run_edge(config: EdgeConfig) -> None:
                 "bus_drops_total": lambda: bus.sends_dropped,
                 "inbox_drops_total": lambda: bus.inbox_drops,
                 "twins": machine.phases,
-                **{
-                    name: partial(machine.device_totals().get, name, 0)
-                    for name in (*LEVELS, *COUNTERS)
-                },
+                **{name: partial(machine.device_total, name) for name in (*LEVELS, *COUNTERS)},
             },
             view,
             lambda: clock.now().wall_ms,

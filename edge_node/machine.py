@@ -79,9 +79,9 @@ class EdgeMachine:
         """How many twins are in which phase."""
         return self._twins.phases()
 
-    def device_totals(self) -> dict[str, int]:
-        """What the devices of this edge count, summed."""
-        return self._twins.counters.totals
+    def device_total(self, counter: str) -> int:
+        """What the devices of this edge count under that name, summed."""
+        return self._twins.counters.totals[counter]
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:

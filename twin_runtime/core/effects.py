@@ -139,9 +139,12 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a machine wants done. `timed` names the metric under which the shell observes how
-    long this batch took, from its taking to its last send. `wake_in_s` is when it wants to be called again at the
-    latest (None: only for an event)."""
+    """What a machine wants done.
+
+    `timed` names the metric under which the shell observes how long this batch took, from
+    its taking to its last send. `wake_in_s` is when it wants to be called again at the
+    latest (None: only for an event).
+    """
 
     writes: list[Write] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
