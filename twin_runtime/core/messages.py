@@ -361,7 +361,7 @@ _CODES = {
     "union_tag_invalid": "unknown_kind",
     "union_tag_not_found": "unknown_kind",
 }
-_SHOWN_CHARS_MAX = 80  # of a value that is refused
+_SHOWN_CHARS_MAX = 120  # of what is wrong, and of the value: a refusal is a line of a log
 _KINDS = frozenset({"activate", "release", "stable", "hello", "activated", "checkpoint"})
 
 
@@ -378,7 +378,8 @@ def _refusal(error: ValidationError) -> MalformedMessage:
         shown = shown[:_SHOWN_CHARS_MAX] + "..."
     # pydantic also names the kind of an order or event, which is no part of the payload.
     tagged = len(where) > 1 and where[0] in _KINDS
-    return MalformedMessage(code, f"{first['msg']} (got {shown})", pointer(where[tagged:]))
+    message = f"{first['msg'][:_SHOWN_CHARS_MAX]} (got {shown})"
+    return MalformedMessage(code, message, pointer(where[tagged:])[:STRING_CHARS_MAX])
 
 
 def pointer(parts: Iterable[str | int]) -> str:
