@@ -6,8 +6,9 @@ after `applied`, the position that the assigned edge says it has durably applied
 go-back-N sends it again after a time-out, a reconnect or a new assignment.
 
 What is durable: the rows, and a mark (`Mark`) that rides on the next append. What is
-volatile: `sent`, the highest position that may have left this process (after a restart
-every row counts as sent), and `applied`.
+volatile: `applied`; `sent`, the highest position that may have left this process (after
+a restart every row counts as sent; a row keeps having been sent when it is renumbered);
+and how far the window in flight reaches.
 
 Why acknowledgements can be trusted out of order. Within one epoch the owner's position
 never goes back, so the largest acknowledgement of an epoch is its newest; a new epoch
@@ -78,6 +79,7 @@ class Outbox:
         self.mark = Mark(session)
         self.last_seq = 0
         self.sent = 0
+        self._flying = 0  # the end of the window in flight
         self.applied: int | None = None
         self.rows: dict[int, bytes] = {}
         self.bytes = 0
@@ -167,18 +169,19 @@ class Outbox:
         return self.last_seq > self._base()
 
     def window(self, *, again: bool) -> list[bytes]:
-        """The rows to send now: those not sent yet or, `again`, all after `applied`."""
+        """The rows to send now: those not in flight yet or, `again`, all after `applied`."""
         base = self._base()
-        first = base + 1 if again else max(base, min(self.sent, self.last_seq)) + 1
+        self._flying = base if again else max(base, self._flying)
         rows: list[bytes] = []
         size = 0
-        for seq in range(first, min(base + WINDOW_REPORTS_MAX, self.last_seq) + 1):
+        for seq in range(self._flying + 1, min(base + WINDOW_REPORTS_MAX, self.last_seq) + 1):
             row = self.rows.get(seq)
             if row is None or size + len(row) > WINDOW_BYTES_MAX:
                 break
             rows.append(row)
             size += len(row) + 1
-            self.sent = max(self.sent, seq)
+            self._flying = seq
+        self.sent = max(self.sent, self._flying)
         return rows
 
     def _base(self) -> int:
@@ -224,11 +227,13 @@ class Outbox:
             Delete(ROWS, self._key(seq)) for seq in range(self._disk_first, self.last_seq + 1)
         ]
         kept = [messages.load(row) for row in self.rows.values()]
+        sent = sum(seq <= self.sent for seq in self.rows)
         if kept:
             kept[0] = {**kept[0], "description": description}
         self.mark = Mark(session)
         self.rows = {}
-        self.bytes = self.last_seq = self.sent = 0
+        self.bytes = self.last_seq = self._flying = 0
+        self.sent = sent  # an owner may have acknowledged them: they are not overwritten
         self.applied = None
         self._disk_first = 1
         for content in kept:
