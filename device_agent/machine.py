@@ -216,6 +216,7 @@ class DeviceMachine:
             self._assigned(messages.parse(messages.ASSIGNMENT, payload), now, fx)
         elif topic.verb == "ack":
             self._acknowledge(_of(topic, messages.parse(messages.ACK, payload)), now, fx)
+            self._store_held(now, fx)
         elif topic.verb == "command":
             self._command(_of(topic, messages.parse(messages.COMMAND, payload)), now, fx)
         elif topic.verb == "desired":
@@ -248,6 +249,11 @@ class DeviceMachine:
         elif heard == "progress":
             self._acknowledged |= ack.session == self._outbox.mark.session
             self._progress(now, fx)
+
+    def _store_held(self, now: Now, fx: Effects) -> None:
+        """What waited for room is stored once there is some: no other sample may ever come."""
+        if (observed_ms := self._outbox.held_ms) is not None:
+            self._report({}, observed_ms, now, fx)
 
     def _progress(self, now: Now, fx: Effects) -> None:
         applied = self._outbox.applied or 0

@@ -19,7 +19,7 @@ When the outbox is full the newest row is overwritten by the newer state, as lon
 was never sent (same seq: no gap, and nothing sent changes its meaning). If all were
 sent, the oldest row that the edge has applied is given up: it is on the edge's disk but
 no longer protected against losing that disk. If none was applied either, the new state
-waits in memory for room. Each is counted.
+waits in memory, and is stored as soon as there is room. Each is counted.
 
 A new session is opened, and all rows renumbered from 1, when the numbers can no longer
 meet: the edge needs rows that were given up, or names positions this device never
@@ -132,6 +132,14 @@ class Outbox:
         self._held = {**content, "observed_ms": observed_ms}
         return Appended([], "held", given_up)
 
+    @property
+    def held_ms(self) -> int | None:
+        """When the state that waits for room was observed; None when none waits, or must on."""
+        if self._held is None or not (self._has_room() or self._oldest_is_applied()):
+            return None
+        observed_ms: int = self._held["observed_ms"]
+        return observed_ms
+
     def _has_room(self) -> bool:
         return len(self.rows) < self._reports_max and self.bytes < self._bytes_max
 
@@ -153,10 +161,13 @@ class Outbox:
     def _give_up(self) -> int:
         """Forget the oldest rows that the edge has applied, as few as make room; how many."""
         count = 0
-        while not self._has_room() and (oldest := next(iter(self.rows))) <= (self.applied or 0):
-            self._forget(oldest)
+        while not self._has_room() and self._oldest_is_applied():
+            self._forget(next(iter(self.rows)))
             count += 1
         return count
+
+    def _oldest_is_applied(self) -> bool:
+        return next(iter(self.rows)) <= (self.applied or 0)
 
     def _forget(self, seq: int) -> None:
         self.bytes -= len(self.rows.pop(seq))
