@@ -1,0 +1,284 @@
+"""A broker of our own: a child process on loopback that lives no longer than we do.
+
+The broker is a wire. No promise rests on what it remembers, so it is made to remember
+nothing: Mosquitto runs without persistence, and the embedded NATS server gets an empty
+store at every start (one it had to recover would answer its first subscribers with a
+part of the retained topics). Whoever publishes a level repeats it on connecting, so a
+broker that was killed is as good as new once it runs again.
+
+A broker counts as started when a client has connected to it and been answered, not when
+its port is open. On Linux the child asks the kernel to be killed when its parent dies. It
+asks in a small Python program that then becomes the broker (`_LEASH`), since code run
+between fork and exec may deadlock in a process that has threads. To the kernel the parent
+is the thread that started the child: start brokers from one that lives on.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.limits import BUS_TIMEOUT_S
+
+Kind = Literal["mosquitto", "nats"]
+
+HOST = "127.0.0.1"
+# Four seconds of a broker's full rate, for a subscriber that is busy; its default of
+# 1,000 lost 95 % of a burst of 50,000. The bytes bound it where messages are large.
+QUEUED_MESSAGES_MAX = 200_000
+QUEUED_BYTES_MAX = 256 * 1024 * 1024
+INFLIGHT_MESSAGES_MAX = 1_000
+BROKER_PACKET_BYTES_MAX = 1024 * 1024  # NATS' own default; ours are below 64 KiB
+READY_RETRY_S = 0.01  # both are ready within 20 ms
+LOG_TAIL_BYTES_MAX = 400
+
+_PREFERRED: tuple[tuple[Kind, str], ...] = (
+    ("mosquitto", "found on this machine"),
+    ("nats", "no Mosquitto was found"),
+)
+_SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+_HOW_TO_INSTALL = (
+    "no MQTT broker was found: install Mosquitto ('apt install mosquitto'), "
+    "or the embedded one ('pip install diten[broker]'), or name a running one (host:port)"
+)
+# Killed with its parent (PR_SET_PDEATHSIG = 1, SIGKILL = 9), also if that died already.
+_LEASH = """\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+# CONNECT of MQTT 3.1.1, clean session, keepalive 10 s, and the CONNACK that accepts it.
+_CONNECT = b"\x10\x17\x00\x04MQTT\x04\x02\x00\x0a\x00\x0bditen-probe"
+_CONNACK = b"\x20\x02\x00\x00"
+_DISCONNECT = b"\xe0\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which broker would run, and why this one."""
+
+    kind: Kind
+    binary: Path
+    name: str  # 'mosquitto 2.0.11'
+    why: str
+
+
+class Broker:
+    """A broker that runs as our child. `port` stays the same over a restart."""
+
+    def __init__(self, choice: Choice, folder: Path, port: int) -> None:
+        self.host = HOST
+        self.port = port
+        self.name = choice.name
+        self._choice = choice
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None while it is not running."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process and running else None
+
+    async def start(self) -> None:
+        """Start it (again), on its port, with nothing remembered; return when it answers.
+
+        Raises:
+            Unavailable: the port is taken, or it ended, or it did not answer in time.
+        """
+        assert self.pid is None, f"{self.name} is already running as {self.pid}"
+        _check_free(self.port)
+        command = [
+            str(self._choice.binary),
+            *_configure(self._choice.kind, self._folder, self.port),
+        ]
+        with (self._folder / "broker.log").open("wb") as log:
+            self._process = _spawn(command, log)
+        try:
+            async with asyncio.timeout(BUS_TIMEOUT_S):
+                await self._answered(self._process)
+        except TimeoutError:
+            raise self._failed(f"did not answer within {BUS_TIMEOUT_S:g} s") from None
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask it to end, and see to it that it does."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.to_thread(self._process.wait, BUS_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return
+        finally:
+            await self.kill()
+
+    async def _answered(self, process: subprocess.Popen[bytes]) -> None:
+        while not await answers(self.host, self.port):  # bounded by `start`
+            if process.poll() is not None:
+                raise self._failed(f"ended at once with status {process.returncode}")
+            await asyncio.sleep(READY_RETRY_S)
+
+    def _failed(self, what: str) -> Unavailable:
+        words = (self._folder / "broker.log").read_bytes()[-LOG_TAIL_BYTES_MAX:]
+        said = words.decode(errors="replace").strip() or "nothing"
+        return Unavailable(f"{self.name} on port {self.port} {what}; it said: {said}")
+
+
+@asynccontextmanager
+async def start_broker(
+    kind: Kind | None = None, *, folder: Path, port: int = 0
+) -> AsyncIterator[Broker]:
+    """Run a broker on loopback; its files lie in `folder`. Port 0 means any free one.
+
+    Raises:
+        Unavailable: there is none to run, or it does not come up.
+    """
+    broker = Broker(choose(kind), folder, port or free_port())
+    try:
+        await broker.start()
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def choose(kind: Kind | None = None) -> Choice:
+    """Say which broker would run: Mosquitto where there is one, else the embedded NATS
+    server, or the `kind` asked for.
+
+    Raises:
+        Unavailable: there is none; the message says what to install.
+    """
+    for candidate, why in _PREFERRED:
+        binary = _find(candidate) if kind in (None, candidate) else None
+        if binary is not None:
+            return _choice(candidate, binary, "asked for" if kind else why)
+    raise Unavailable(f"{kind} is asked for, but {_HOW_TO_INSTALL}" if kind else _HOW_TO_INSTALL)
+
+
+async def check_broker(host: str, port: int) -> None:
+    """Return if an MQTT broker answers there (one that is not ours to run).
+
+    Raises:
+        Unavailable: nothing does; the message says where.
+    """
+    if not await answers(host, port):
+        raise Unavailable(
+            f"no MQTT broker answers at {host}:{port}: start it, or name another (host:port)"
+        )
+
+
+async def answers(host: str, port: int) -> bool:
+    """Whether an MQTT broker accepts a client there, within `BUS_TIMEOUT_S`."""
+    try:
+        async with asyncio.timeout(BUS_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(_CONNECT)
+                answer = await reader.readexactly(len(_CONNACK))
+                writer.write(_DISCONNECT)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return False
+    return answer == _CONNACK
+
+
+def _configure(kind: Kind, folder: Path, port: int) -> list[str]:
+    """Write the configuration; return the arguments that name it."""
+    text = _MOSQUITTO if kind == "mosquitto" else _NATS
+    store = folder / "broker-store"
+    shutil.rmtree(store, ignore_errors=True)
+    path = folder / f"{kind}.conf"
+    path.write_text(text.format(port=port, store=store))
+    return ["-c", str(path)]
+
+
+# `set_tcp_nodelay`: 2,000 retained publishes took 1.8 s without it and 0.12 s with it.
+# `user`: a Mosquitto started by root would become another user, and a process that
+# changes its user is no longer killed with its parent.
+_MOSQUITTO = f"""\
+listener {{port}} {HOST}
+allow_anonymous true
+user root
+persistence false
+set_tcp_nodelay true
+max_queued_messages {QUEUED_MESSAGES_MAX}
+max_queued_bytes {QUEUED_BYTES_MAX}
+max_inflight_messages {INFLIGHT_MESSAGES_MAX}
+max_packet_size {BROKER_PACKET_BYTES_MAX}
+log_dest stderr
+log_type error
+log_type warning
+connection_messages false
+"""
+
+# The NATS protocol's own listener cannot be turned off; it takes any free port.
+_NATS = f"""\
+server_name: "diten-broker"
+host: "{HOST}"
+port: -1
+max_payload: {BROKER_PACKET_BYTES_MAX}
+jetstream {{{{ store_dir: "{{store}}", max_mem: 64MB, max_file: 1GB }}}}
+mqtt {{{{ host: "{HOST}", port: {{port}} }}}}
+"""
+
+
+def _spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    if sys.platform == "linux":  # elsewhere it lives on if we are killed
+        command = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def _choice(kind: Kind, binary: Path, why: str) -> Choice:
+    flag = "-h" if kind == "mosquitto" else "--version"
+    told = subprocess.run(
+        [binary, flag], capture_output=True, text=True, timeout=BUS_TIMEOUT_S, check=False
+    ).stdout
+    version = re.search(r"\d+\.\d+\.\d+", told)
+    return Choice(kind, binary, f"{kind} {version[0] if version else '(version unknown)'}", why)
+
+
+def _find(kind: Kind) -> Path | None:
+    program = "mosquitto" if kind == "mosquitto" else "nats-server"
+    folders = (os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts"), *_SYSTEM_FOLDERS)
+    found = shutil.which(program, path=os.pathsep.join(folders))
+    return None if found is None else Path(found)
+
+
+def _check_free(port: int) -> None:
+    """Raise `Unavailable` if anyone listens there: a stranger's answer is not ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Unavailable(
+                f"the broker cannot use port {port} of {HOST} ({error.strerror}): "
+                "end what listens there, or choose another port"
+            ) from None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
