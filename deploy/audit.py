@@ -59,7 +59,9 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
             if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
                 twins[row.key] = twin
         _read_history(path, history, found)
-    snapshots = {row.key: json.loads(row.value) for row in read_rows(cloud, "snapshot")}
+    snapshots = {}
+    if cloud.exists():  # not when all was stopped before it had begun
+        snapshots = {row.key: json.loads(row.value) for row in read_rows(cloud, "snapshot")}
     found.twins = len(twins)
     for path in devices:
         produced = _read_outbox(path)

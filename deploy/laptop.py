@@ -39,6 +39,7 @@ READY_S = 20.0
 READY_POLL_S = 0.05
 WATCH_PERIOD_S = 0.5
 API_PORT = 8420
+PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Laptop:
 
     def _plan_roles(self, folder: Path) -> None:
         (folder / "logs").mkdir(exist_ok=True)
+        _check_source(self._plan.source)
         self._api_port = _port(self._plan.api_port)
         self._servers = [self._role(folder, "cloud", "cloud")]
         for n in range(1, self._plan.edges + 1):
@@ -136,11 +138,8 @@ class Laptop:
     async def _start_broker(self, folder: Path) -> None:
         wanted = self._plan.broker
         if ":" in wanted:
-            host, _, port = wanted.rpartition(":")
-            if not port.isdigit():
-                raise InvalidConfiguration(f"--broker {wanted}: write host:port, mosquitto or nats")
-            await brokers.check_broker(host, int(port))
-            self._bus, self._broker_name = (host, int(port)), f"{wanted} (not ours)"
+            self._bus, self._broker_name = _address(wanted), f"{wanted} (not ours)"
+            await brokers.check_broker(*self._bus)
             return
         own = folder / "broker"
         own.mkdir(exist_ok=True)
@@ -158,16 +157,21 @@ class Laptop:
                 group.create_task(keep_running(role, self._say), name=role.id)
             for role in self._servers:
                 await self._ready(role)
-            for role in self._fleets:
-                group.create_task(keep_running(role, self._say), name=role.id)
-                await self._started(role)
-            self._say(f"API     http://127.0.0.1:{self._api_port}/api/2/things")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._plan.duration_s):
-                    await self._stopped.wait()
+            if not self._stopped.is_set():
+                await self._measure(group)
             for role in (*self._fleets, *reversed(self._servers)):
                 await stop(role)
             watching.cancel()
+
+    async def _measure(self, group: asyncio.TaskGroup) -> None:
+        """Start the devices; return when it is time to stop."""
+        for role in self._fleets:
+            group.create_task(keep_running(role, self._say), name=role.id)
+            await self._started(role)
+        self._say(f"API     http://127.0.0.1:{self._api_port}/api/2/things")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._plan.duration_s):
+                await self._stopped.wait()
 
     async def _ready(self, role: Role) -> None:
         """Wait until the role answers that it can work."""
@@ -175,10 +179,9 @@ class Laptop:
         async with httpx.AsyncClient(timeout=READY_S) as client:
             try:
                 async with asyncio.timeout(READY_S):
-                    while not self._stopped.is_set():
-                        with suppress(httpx.TransportError):
-                            if (await client.get(f"{url}/readyz")).is_success:
-                                break
+                    while not await _is_ready(client, url):
+                        if self._stopped.is_set():
+                            return
                         await asyncio.sleep(READY_POLL_S)
             except TimeoutError:
                 raise Unavailable(
@@ -250,6 +253,34 @@ def _own(role: Role) -> dict[str, Any]:
     return {"data_dir": str(role.config.parent)}
 
 
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(f"{url}/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _check_source(source: str) -> None:
+    """Refuse at once what a fleet would refuse when all else runs."""
+    match source.partition(":"):
+        case ["host" | "none", "", ""]:
+            return
+        case ["replay", ":", directory] if Path(directory).is_dir():
+            return
+        case ["replay", ":", directory]:
+            raise InvalidConfiguration(f"--source {source}: there is no directory {directory!r}")
+    raise InvalidConfiguration(f"--source {source}: write host, replay:DIR or none")
+
+
+def _address(wanted: str) -> tuple[str, int]:
+    host, _, port = wanted.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) <= PORT_MAX):
+        raise InvalidConfiguration(
+            f"--broker {wanted}: write mosquitto, nats or HOST:PORT, the port 1 to {PORT_MAX}"
+        )
+    return host, int(port)
+
+
 def _kind(wanted: str) -> brokers.Kind | None:
     match wanted:
         case "":
@@ -274,7 +305,7 @@ def _free_ports(first: int, count: int) -> list[int]:
     listeners = []
     for wanted in range(first, first + count):
         try:
-            listeners.append(things_http.bind("127.0.0.1", wanted))
+            listeners.append(things_http.bind("127.0.0.1", wanted if wanted <= PORT_MAX else 0))
         except InvalidConfiguration:
             listeners.append(things_http.bind("127.0.0.1", 0))
     ports = [listener.getsockname()[1] for listener in listeners]

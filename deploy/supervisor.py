@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -43,7 +44,7 @@ class Role:
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     usage: dict[str, float] = field(default_factory=dict)
-    stopping: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -75,28 +76,31 @@ async def keep_running(role: Role, say: Callable[[str], None]) -> None:
         InvalidConfiguration: it refused its configuration.
     """
     attempt = 0
-    while not role.stopping:
+    while not role.stopping.is_set():
         began_s = time.monotonic()
-        await _start(role)
-        last_words = await _follow(role, say)
-        assert role.process is not None
-        code = await role.process.wait()
-        if role.stopping:
+        process = await _start(role)
+        if role.stopping.is_set():  # it was asked to end while it was being started
+            process.terminate()
+        await _follow(role, process, say)
+        code = await process.wait()
+        if role.stopping.is_set():
             return
         if code == EXIT_USAGE:
-            raise InvalidConfiguration(last_words or f"{role.id} refused {role.config}")
+            raise InvalidConfiguration(f"{role.id} cannot run like that; {role.log} says why")
         attempt = 0 if time.monotonic() - began_s > LASTING_S else attempt
         pause_s = backoff_s(role.id, attempt, RESTART_FIRST_S, RESTART_LAST_S)
         attempt += 1
         role.restarts += 1
         ending = f"signal {-code}" if code < 0 else f"code {code}"
         say(f"{role.id} ended with {ending}; starting it again in {pause_s:.1f} s")
-        await asyncio.sleep(pause_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await role.stopping.wait()
 
 
 async def stop(role: Role) -> None:
     """Ask `role` to end, and see to it that it does."""
-    role.stopping = True
+    role.stopping.set()
     if role.process is None or role.pid is None:
         return
     role.measure()
@@ -109,7 +113,7 @@ async def stop(role: Role) -> None:
         await role.process.wait()
 
 
-async def _start(role: Role) -> None:
+async def _start(role: Role) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", role.module, "--config", str(role.config)]
     role.process = await asyncio.create_subprocess_exec(
         *leashed(command),
@@ -118,23 +122,21 @@ async def _start(role: Role) -> None:
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us; we stop the roles in order
     )
+    return role.process
     role.started.set()
 
 
-async def _follow(role: Role, say: Callable[[str], None]) -> str:
-    """Copy what the role says until it ends; return its last error."""
-    assert role.process is not None
-    assert role.process.stderr is not None
+async def _follow(
+    role: Role, process: asyncio.subprocess.Process, say: Callable[[str], None]
+) -> None:
+    """Copy what the role says until it ends."""
+    assert process.stderr is not None
     handler = RotatingFileHandler(role.log, maxBytes=LOG_BYTES_MAX, backupCount=1)
-    last_error = ""
     try:
-        while line := await role.process.stderr.readline():
+        while line := await process.stderr.readline():
             text = line.decode(errors="replace").rstrip()
             handler.emit(logging.makeLogRecord({"msg": text}))
-            if " error: " in text:
-                last_error = text.split(" error: ", 1)[1]
             if " error: " in text or " warning: " in text:
                 say(text.split(" ", 1)[1])
     finally:
         handler.close()
-    return last_error

@@ -10,7 +10,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 # UCUM's codes where a person writes something else.
-_SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "Ohm": "Ω", "dB[mW]": "dBm"}
+_SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "By/s": "B/s", "Ohm": "Ω", "dB[mW]": "dBm"}
+_PREFIXED = frozenset({"B", "B/s", "Hz", "W", "J"})
+_PREFIXES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _LARGE = 1000  # from here on a fraction tells nobody anything
 _PIPE_WIDTH = 100_000  # a line in a pipe: 256 features of 256 characters
 _GAP = 2  # between columns
@@ -67,10 +69,11 @@ def thing_table(thing: Thing, now_ms: int) -> Table:
         state = feature.get("properties", {})
         quality = state.get("quality", "")
         desired = feature.get("desiredProperties")
+        value, unit = scaled(state.get("value"), unit_of(thing, name))
         table.add_row(
             name,
-            Text(value_text(state.get("value"))),
-            Text(unit_of(thing, name)),
+            Text(value_text(value)),
+            Text(unit),
             age_text(now_ms - state["observed_ms"]) if state else "",
             Text(quality, style=_QUALITY_STYLES.get(quality, "")),
             Text(value_text(desired["value"]) if desired else ""),
@@ -91,15 +94,13 @@ def heading(thing: Thing, now_ms: int) -> str:
 
 
 def changes(before: Thing, after: Thing) -> list[str]:
-    """One line per difference between two revisions of a thing."""
+    """One line per difference that shows between two states of a thing."""
     lines = []
     for name in sorted({*before["features"], *after["features"]}):
         old, new = (thing["features"].get(name, {}) for thing in (before, after))
         was, now = (_state_text(thing, name) for thing in (before, after))
         if was != now:
             lines.append(f"{name}  {was} → {now}")
-        elif old.get("properties") != new.get("properties"):
-            lines.append(f"{name}  {now} (unchanged)")
         wanted, wants = (feature.get("desiredProperties") for feature in (old, new))
         if wanted != wants:
             lines.append(f"{name}  desired {_desired_text(wanted)} → {_desired_text(wants)}")
@@ -138,6 +139,15 @@ def value_text(value: Any) -> str:
             return str(value)
 
 
+def scaled(value: Any, unit: str) -> tuple[Any, str]:
+    """A large quantity with an SI prefix to its unit, where people write one: 24.9 GB."""
+    if unit in _PREFIXED and isinstance(value, int | float):
+        for factor, prefix in _PREFIXES:
+            if abs(value) >= factor:
+                return value / factor, prefix + unit
+    return value, unit
+
+
 def unit_of(thing: Thing, feature: str) -> str:
     """The unit the device declared for `feature`, as people write it."""
     declared = thing["attributes"].get("description", {}).get("features", {})
@@ -153,7 +163,8 @@ def _state_text(thing: Thing, feature: str) -> str:
     state = thing["features"].get(feature, {}).get("properties")
     if state is None:
         return "–"
-    text = f"{value_text(state.get('value'))} {unit_of(thing, feature)}".rstrip()
+    value, unit = scaled(state.get("value"), unit_of(thing, feature))
+    text = f"{value_text(value)} {unit}".rstrip()
     return text if state["quality"] == "good" else f"{text} ({state['quality']})"
 
 

@@ -121,7 +121,7 @@ def _print_thing(thing: dict[str, Any]) -> None:
 
 def _print_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
     moment = time.strftime("%H:%M:%S")
-    for line in changes(before, after) or ["(no feature changed)"]:
+    for line in changes(before, after) or ["(no value changed)"]:
         click.echo(f"{moment}  rev {after['_revision']}  {line}")
 
 

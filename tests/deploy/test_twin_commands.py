@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from deploy.tables import age_text, changes, print_table, things_table, value_text
+from deploy.tables import age_text, changes, print_table, scaled, things_table, value_text
 from deploy.twin_commands import twin
 from twin_runtime.adapters.ditto import thing_of
 from twin_runtime.adapters.things_http import Shown, bind, serve, things_app
@@ -310,8 +310,22 @@ def test_changes_name_values_qualities_and_wishes() -> None:
     ]
 
 
-def test_a_new_reading_of_the_same_value_is_a_change_too() -> None:
+def test_a_new_reading_of_the_same_value_shows_no_change() -> None:
     before, after = Committed("d-1"), Committed("d-1", revision=2, reported_wall_ms=10**12)
-    assert changes(thing_of(before.document(), "h"), thing_of(after.document(), "h")) == [
-        "temperature_c  21.53 °C (unchanged)"
-    ]
+    assert changes(thing_of(before.document(), "h"), thing_of(after.document(), "h")) == []
+
+
+@pytest.mark.parametrize(
+    "value, unit, shown",
+    [
+        (24_913_276_928, "B", (24.913276928, "GB")),
+        (2_596_144_000.0, "Hz", (2.596144, "GHz")),
+        (999, "B", (999, "B")),
+        (41_234.0, "s", (41_234.0, "s")),
+        (None, "B", (None, "B")),
+    ],
+)
+def test_large_quantities_have_prefixes_where_people_write_them(
+    value: float | None, unit: str, shown: tuple[float | None, str]
+) -> None:
+    assert scaled(value, unit) == shown

@@ -309,5 +309,7 @@ def _with_description(twin: Twin, content: dict[str, Any]) -> bytes:
     encoded = messages.dump(content)
     if twin.shape is None:
         return encoded
-    about = messages.dump({"title": twin.title, "position": twin.position})
+    about = messages.dump({"title": twin.title})
+    if twin.position is not None:
+        about = messages.dump({"title": twin.title, "position": twin.position})
     return b'%b,"description":%b,"features":%b}}' % (encoded[:-1], about[:-1], twin.shape.json)
