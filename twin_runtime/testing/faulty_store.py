@@ -29,7 +29,7 @@ class FaultyStore:
 
     def __init__(self, inner: Store, faults: StoreFaults) -> None:
         self._inner = inner
-        self._faults = faults
+        self.faults = faults
         self._full = False
         self._failed = False
         self._commits = 0
@@ -58,10 +58,10 @@ class FaultyStore:
         self._commits += 1
         if self._is_full():
             raise StoreFull(f"commit {self._commits} finds the disk full, as asked")
-        if self._commits == self._faults.fail_before:
+        if self._commits == self.faults.fail_before:
             self._fail("before")
         self._inner.commit(writes)
-        if self._commits == self._faults.fail_after:
+        if self._commits == self.faults.fail_after:
             self._fail("after")
 
     def scan(self, log: str, key: str, after: int = -1, limit: int = 1000) -> list[LogEntry]:
@@ -71,9 +71,9 @@ class FaultyStore:
         self._inner.close()
 
     def _is_full(self) -> bool:
-        since = self._commits - self._faults.full_from
+        since = self._commits - self.faults.full_from
         return self._full or (
-            self._faults.full_from > 0 and since in range(self._faults.full_commits)
+            self.faults.full_from > 0 and since in range(self._faults.full_commits)
         )
 
     def _fail(self, when: str) -> None:

@@ -1,0 +1,1 @@
+"""The deterministic simulation: the production machines, every fault, one seed, one history."""

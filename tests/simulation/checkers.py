@@ -1,0 +1,313 @@
+"""What must be true after every commit, every acknowledgement and every lost disk.
+
+The checkers see what each store commits and what each device hears, and keep a model of
+the whole beside it. Its heart is the *lineage*: the reports folded into a twin along its
+ownership, from its creation over every activation to now. `lineages[twin, epoch]` grows
+with the commits of the one store that holds the epoch and begins with what the cloud's
+snapshot held when the epoch was issued. Every sample carries a token, a number unique to
+its device, so a report is known again wherever it turns up and however it is numbered.
+
+    G1  a token whose acknowledgement was heard is durable at the edge that said so, and
+        from then on in the owner's lineage, on the device's disk or in the snapshot
+    G2  a lineage takes a session's reports from 1 without gap, each token once, with the
+        content the device stored; the twin's row is the fold of its lineage
+    G3  what a device deletes, or marks as stable, is in the cloud's snapshot; what it
+        gives up for want of room is at its owner's, and counted
+    G4  an epoch is issued once, to one edge, and held by one store; a snapshot comes from
+        the owner at the current epoch, and continues the one before
+
+Excused, and only here: tokens whose device gave them up or lost its disk ("unsheltered")
+may end with the disk of the one edge that had them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cloud.directory import EDGE_ROW, PLACEMENT_ROW, SNAPSHOT_ROW
+from device_agent.machine import DEVICE_ROW
+from edge_node.twins import HISTORY, TWIN_ROW
+from twin_runtime.core import messages
+from twin_runtime.core.effects import Append, Delete, Put, Write
+from twin_runtime.core.outbox import ROWS
+
+
+class Violation(AssertionError):
+    """A promise was broken; the message names it."""
+
+
+class Entry(NamedTuple):
+    """One report as it was stored by the device or applied by an edge."""
+
+    session: int
+    seq: int
+    features: Mapping[str, Any]
+
+    @property
+    def token(self) -> int:
+        token: int = self.features["token"]
+        return token
+
+
+@dataclass(slots=True)
+class Lineage:
+    """All that was folded into a twin up to now, by `store` since its epoch began."""
+
+    epoch: int
+    store: str
+    entries: list[Entry]
+    tokens: set[int]
+
+
+@dataclass(slots=True)
+class Device:
+    """What one device measured, keeps on its disk, and was told."""
+
+    newest: int = 0
+    rows: dict[tuple[int, int], Entry] = field(default_factory=dict)
+    promised: dict[int, None] = field(default_factory=dict)  # and not yet in the snapshot
+    unsheltered: set[int] = field(default_factory=set)
+    known_epoch: int = 0
+    rows_left: int = 0
+
+    def tokens(self) -> set[int]:
+        return {entry.token for entry in self.rows.values()}
+
+
+class Checkers:
+    """The model, and the comparison of each step with it."""
+
+    def __init__(self, twins: Sequence[str]) -> None:
+        self.devices = {twin: Device() for twin in twins}
+        self.lineages: dict[tuple[str, int], Lineage] = {}
+        self.placements: dict[str, dict[str, Any]] = {}
+        self.snapshots: dict[str, list[Entry]] = {twin: [] for twin in twins}
+        self._in_snapshot: dict[str, set[int]] = {twin: set() for twin in twins}
+        self._bases: dict[tuple[str, int], list[Entry]] = {}
+        self._stores: dict[str, str] = {}  # by edge, as the cloud knows them
+        self._lost_stores: set[str] = set()
+
+    # --- devices ------------------------------------------------------------------------
+
+    def device_committed(self, writes: Sequence[Write], unprotected: int) -> None:
+        """A device process stored rows, `unprotected` of which replace rows given up."""
+        touched = {write.key.split("/")[0]: None for write in writes}
+        before = {twin: self.devices[twin].tokens() for twin in touched}
+        coalesced: set[tuple[str, int]] = set()
+        for write in writes:
+            twin = write.key.split("/")[0]
+            if isinstance(write, Append) or write.kind != ROWS:
+                continue
+            position = _position(write.key)
+            held = self.devices[twin].rows.pop(position, None)
+            if isinstance(write, Put):
+                coalesced |= {(twin, held.token)} if held else set()
+                self.devices[twin].rows[position] = _entry(position, messages.load(write.value))
+        routes: dict[str, list[int]] = {}
+        marks: dict[str, Mapping[str, int]] = {}
+        for write in writes:
+            if isinstance(write, Put) and write.kind == DEVICE_ROW:
+                row = messages.load(write.value)
+                routes.setdefault(write.key, []).append(row["route"][1])
+                marks[write.key] = row["mark"]
+        for twin, mark in marks.items():
+            self._check_mark(twin, mark)
+        for twin in touched:
+            gone = before[twin] - self.devices[twin].tokens() - self._in_snapshot[twin]
+            gone -= {token for owner, token in coalesced if owner == twin}
+            unprotected -= len(gone)
+            if unprotected < 0:
+                raise Violation(f"G3: {twin} deletes {sorted(gone)}, not in the cloud's snapshot")
+            if gone:
+                self._check_given_up(twin, gone, routes[twin])
+            self._check_promises(twin)
+
+    def _check_mark(self, twin: str, mark: Mapping[str, int]) -> None:
+        stable = {
+            entry.token
+            for (session, seq), entry in self.devices[twin].rows.items()
+            if session == mark["session"] and seq <= mark["stable"]
+        }
+        if not stable <= self._in_snapshot[twin]:
+            missing = sorted(stable - self._in_snapshot[twin])
+            raise Violation(f"G3: {twin} believes {missing} stable; the snapshot lacks them")
+
+    def _check_given_up(self, twin: str, gone: set[int], epochs: Sequence[int]) -> None:
+        """Of the owners it had in this batch, the device names each when it gives rows up."""
+        owned = [self.lineages[twin, epoch] for epoch in epochs if (twin, epoch) in self.lineages]
+        if not gone <= set[int]().union(*(lineage.tokens for lineage in owned)):
+            raise Violation(f"G3: {twin} gives up {sorted(gone)}, not applied at epochs {epochs}")
+        self.devices[twin].unsheltered |= gone
+
+    def device_heard(self, twin: str, ack: messages.ReportAck) -> None:
+        """An acknowledgement reached its device: a promise, wherever it comes from."""
+        device, owned = self.devices[twin], self.lineages.get((twin, ack.epoch))
+        for (session, seq), entry in device.rows.items():
+            if session == ack.session and seq <= ack.applied:
+                if owned is None or entry.token not in owned.tokens:
+                    raise Violation(
+                        f"G1: {twin} is told that token {entry.token} at {session}/{seq} is"
+                        f" applied at epoch {ack.epoch}; no store holds it there"
+                    )
+                if entry.token not in self._in_snapshot[twin]:
+                    device.promised[entry.token] = None
+
+    def device_said(self, twin: str, status: messages.Status) -> None:
+        device = self.devices[twin]
+        device.known_epoch, device.rows_left = status.epoch, status.counters["outbox_rows"]
+
+    def device_disk_lost(self, twin: str) -> None:
+        device = self.devices[twin]
+        device.unsheltered |= device.tokens()
+        device.rows = {}
+        self._check_promises(twin)
+
+    # --- edges --------------------------------------------------------------------------
+
+    def edge_committed(self, edge: str, store: str, writes: Sequence[Write]) -> None:
+        """An edge stored twins, with the reports that it applied to them."""
+        for write in writes:
+            if isinstance(write, Put) and write.kind == TWIN_ROW:
+                row = messages.load(write.value)
+                lineage = self._lineage(edge, store, write.key, row["epoch"])
+                key = f"{write.key}/{row['epoch']}"
+                for entry in writes:
+                    if isinstance(entry, Append) and (entry.log, entry.key) == (HISTORY, key):
+                        self._fold(write.key, lineage, entry)
+                _check_row(write.key, row, lineage.entries)
+                self._check_promises(write.key)
+
+    def edge_disk_lost(self, store: str) -> None:
+        self._lost_stores.add(store)
+        for twin in self.devices:
+            self._check_promises(twin)
+
+    def _lineage(self, edge: str, store: str, twin: str, epoch: int) -> Lineage:
+        base = self._bases.get((twin, epoch))
+        if base is None:
+            raise Violation(f"G4: {edge} owns {twin} at epoch {epoch}, which was never issued")
+        held = self.lineages.get((twin, epoch))
+        if held is None:
+            held = Lineage(epoch, store, base[:], {entry.token for entry in base})
+            self.lineages[twin, epoch] = held
+        if held.store != store:
+            raise Violation(f"G4: stores {held.store} and {store} both own {twin} at epoch {epoch}")
+        return held
+
+    def _fold(self, twin: str, lineage: Lineage, append: Append) -> None:
+        applied = messages.load(append.value)
+        position = applied["session"], applied["report"]["seq"]
+        entry = _entry(position, applied["report"])
+        last = lineage.entries[-1] if lineage.entries else Entry(0, 0, {})
+        begins = entry.session > last.session and entry.seq == 1
+        follows = entry.session == last.session and entry.seq == last.seq + 1
+        if not (begins or follows):
+            raise Violation(f"G2: {twin} takes {position} after {last.session}/{last.seq}")
+        # A deposed owner may take a report again that its device has numbered anew for the
+        # next one: its branch of the lineage ends here (`_keep` sees to that).
+        deposed = lineage.epoch < self.placements[twin]["epoch"]
+        if entry.token in lineage.tokens and not deposed:
+            raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
+        if append.number != len(lineage.entries) + 1:
+            raise Violation(f"G2: {twin} skips to revision {append.number}")
+        lineage.entries.append(entry)
+        lineage.tokens.add(entry.token)
+
+    # --- the cloud ----------------------------------------------------------------------
+
+    def cloud_committed(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            assert not isinstance(write, Delete | Append), write
+            if write.kind == EDGE_ROW:
+                self._stores[write.key] = write.value.decode()
+            elif write.kind == PLACEMENT_ROW:
+                self._place(write.key, messages.load(write.value))
+            elif write.kind == SNAPSHOT_ROW:
+                self._keep(write.key, messages.load(write.value))
+            if write.kind != EDGE_ROW:
+                self._check_promises(write.key)
+
+    def _place(self, twin: str, placement: dict[str, Any]) -> None:
+        before, epoch = self.placements.get(twin), placement["epoch"]
+        if placement["phase"] == "activating":
+            if (twin, epoch) in self._bases or (before and epoch <= before["epoch"]):
+                raise Violation(f"G4: epoch {epoch} of {twin} is issued again")
+            self._bases[twin, epoch] = self.snapshots[twin]
+        elif before is None or placement != {**before, "phase": "owned"}:
+            raise Violation(f"G4: {twin} is owned as {placement} after {before}")
+        self.placements[twin] = placement
+
+    def _keep(self, twin: str, row: dict[str, Any]) -> None:
+        placement, kept = self.placements[twin], self.snapshots[twin]
+        if placement["phase"] != "owned" or row["epoch"] != placement["epoch"]:
+            raise Violation(f"G4: a snapshot at epoch {row['epoch']} is taken at {placement}")
+        lineage = self.lineages.get((twin, row["epoch"]))
+        if lineage is None or len(lineage.entries) < row["revision"]:
+            raise Violation(f"G1: the snapshot of {twin} is ahead of its owner's store")
+        entries = lineage.entries[: row["revision"]]
+        _check_row(twin, row, entries)
+        if entries[: len(kept)] != kept:
+            raise Violation(f"G3: the snapshot of {twin} forgets what it held")
+        self.snapshots[twin] = entries
+        self._in_snapshot[twin] |= {entry.token for entry in entries}
+
+    # --- together -----------------------------------------------------------------------
+
+    def _owned(self, twin: str) -> Lineage | None:
+        """The lineage in the owner's store, if that store still exists."""
+        placement = self.placements.get(twin)
+        owned = self.lineages.get((twin, placement["epoch"])) if placement else None
+        return owned if owned is not None and owned.store not in self._lost_stores else None
+
+    def _check_promises(self, twin: str) -> None:
+        device, owned = self.devices[twin], self._owned(twin)
+        for token in self._in_snapshot[twin] & device.promised.keys():
+            del device.promised[token]
+        held = device.tokens() | (owned.tokens if owned is not None else set())
+        lost = [token for token in device.promised if token not in held]
+        for token in lost:
+            if token not in device.unsheltered:
+                raise Violation(f"G1: {twin} was told that token {token} is applied; it is lost")
+            del device.promised[token]
+
+    def unsettled(self) -> list[str]:
+        """What is not yet as it must become once every fault has ended (G5, G6)."""
+        waiting = []
+        for twin, device in self.devices.items():
+            placement, owned = self.placements.get(twin), self._owned(twin)
+            if placement is None or placement["phase"] != "owned" or owned is None:
+                waiting.append(f"{twin} has no owner: {placement}")
+                continue
+            if device.known_epoch != placement["epoch"]:
+                waiting.append(f"{twin} knows epoch {device.known_epoch}, not {placement}")
+            if not owned.entries or owned.entries[-1].token != device.newest:
+                last = owned.entries[-1:]
+                waiting.append(f"{twin} measured token {device.newest}; its twin ends at {last}")
+            if self.snapshots[twin] != owned.entries:
+                ends = len(self.snapshots[twin]), len(owned.entries)
+                waiting.append(f"{twin}: the snapshot has revision {ends[0]} of {ends[1]}")
+            if device.rows_left:
+                waiting.append(f"{twin} still keeps {device.rows_left} reports")
+        return waiting
+
+
+def _position(key: str) -> tuple[int, int]:
+    _, session, seq = key.split("/")
+    return int(session), int(seq)
+
+
+def _entry(position: tuple[int, int], report: Mapping[str, Any]) -> Entry:
+    return Entry(*position, report["features"])
+
+
+def _check_row(twin: str, row: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    """The twin's row is the fold of its lineage."""
+    fold: dict[str, Any] = {}
+    for entry in entries:
+        fold |= entry.features
+    values = {name: state["value"] for name, state in row.get("features", {}).items()}
+    last = entries[-1] if entries else Entry(0, 0, {})
+    found = row["revision"], row.get("session", 0), row.get("last_seq", 0), values
+    if found != (len(entries), last.session, last.seq, fold):
+        expected = len(entries), last.session, last.seq, fold
+        raise Violation(f"G2: the row of {twin} is {found}; its lineage makes {expected}")

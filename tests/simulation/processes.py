@@ -1,0 +1,251 @@
+"""A process as the simulation runs it: a production machine in the production shell, on
+ports that are watched and can be cut off at any instant.
+
+A crash is a power cut. The ports are declared dead first, so that nothing is stored or
+sent any more, then the task is cancelled, the store closed without a commit, and all that
+was volatile is gone. A start builds the machine from its rows.
+"""
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+from tests.simulation.faults import Faults
+from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
+from twin_runtime.core.effects import Effects, Event, Machine, Note, Now, Row, Send, Write
+from twin_runtime.core.ids import StoreId
+from twin_runtime.ports import LogEntry, Ports
+from twin_runtime.shell import Inbox, run
+from twin_runtime.testing.faulty_store import FaultyStore, StoreFaults
+from twin_runtime.testing.memory_bus import MemoryBroker, MemoryBus
+
+COMMITS_BEFORE_A_FAILURE_MAX = 60
+HISTORY_BOUND = LogBound(rows_max=10_000, bytes_max=4_000_000)
+
+Sampler = Callable[[Inbox], Coroutine[Any, Any, None]]
+
+
+class Witness(Protocol):
+    """What the simulation wants to know of each process. All of it happens at once."""
+
+    def heard(self, process: "Process", events: Sequence[Event]) -> None: ...
+    def committed(self, process: "Process", writes: Sequence[Write]) -> None: ...
+    def sent(self, process: "Process", send: Send) -> None: ...
+    def ended(self, process: "Process", error: BaseException) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process runs, hears and measures."""
+
+    build: Callable[[StoreId], Machine]
+    filters: Sequence[str]
+    logs: Mapping[str, LogBound] = field(default_factory=dict)
+    twins: Sequence[str] = ()
+    sampler: Sampler | None = None
+
+
+class Wall:
+    """A wall clock that may be wrong, and a monotonic one that began when it liked."""
+
+    def __init__(self, started_ms: int) -> None:
+        self.offset_ms = started_ms
+        self.began_s = 0.0
+
+    def now(self) -> Now:
+        elapsed_s = asyncio.get_running_loop().time()
+        return Now(self.began_s + elapsed_s, self.offset_ms + round(elapsed_s * 1000))
+
+
+class Process:
+    """`start` and `crash` it; `pause` and `resume` what it lets the world know."""
+
+    def __init__(
+        self,
+        name: str,
+        role: Role,
+        folder: Path,
+        broker: MemoryBroker,
+        faults: Faults,
+        rng: Random,
+        witness: Witness,
+    ) -> None:
+        self.name = name
+        self.role = role
+        self.wall = Wall(0)
+        self.fx = Effects()
+        self.alive = False
+        self.disks = 0
+        self.store_id = StoreId("")
+        self.faults = faults
+        self._folder = folder
+        self._broker = broker
+        self._rng = rng
+        self._witness = witness
+        self._running = asyncio.Event()
+        self._running.set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def client_id(self) -> str:
+        return f"{self.name}.{self.disks}"
+
+    def start(self) -> None:
+        assert not self.alive, f"{self.name} runs already"
+        self.alive = True
+        self.wall.began_s = self._rng.uniform(0, 1e5)
+        inner = SqliteStore(self._folder / f"{self.client_id}.sqlite", self.role.logs,
+                            new_id=lambda: f"{self._rng.getrandbits(64):016x}")  # fmt: skip
+        self.store_id = inner.store_id
+        self.store = FaultyStore(_WatchedStore(inner, self), self._next_failure())
+        bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
+        machine = _WatchedMachine(self.role.build(self.store_id), self)
+        ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent())
+        inbox = Inbox()
+        self._begin(run(machine, ports, inbox, self._commit), "shell")
+        if self.role.sampler is not None:
+            self._begin(self.role.sampler(inbox), "sampler")
+
+    def crash(self) -> None:
+        """Cut the power."""
+        self.alive = False
+        self._broker.kill(self.client_id)
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+        self.resume()
+        self.store.close()
+
+    def lose_disk(self) -> None:
+        """The next start finds an empty one."""
+        assert not self.alive, f"{self.name} runs on it"
+        self.disks += 1
+
+    def pause(self) -> None:
+        self._running.clear()
+
+    def resume(self) -> None:
+        self._running.set()
+
+    async def gate(self) -> None:
+        """Pass unless the process is paused."""
+        await self._running.wait()
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._witness.ended(self, error)
+
+    def _next_failure(self) -> StoreFaults:
+        if self._rng.random() >= self.faults.commit_failure:
+            return StoreFaults()
+        n = self._rng.randint(1, COMMITS_BEFORE_A_FAILURE_MAX)
+        return StoreFaults(fail_before=n) if self._rng.random() < 0.5 else StoreFaults(fail_after=n)
+
+    async def _commit(self, work: Callable[[], None]) -> None:
+        """Commit after a while, and know it after another: a crash fits in between."""
+        await asyncio.sleep(self._rng.expovariate(1.0 / self.faults.commit_mean_s))
+        await self.gate()
+        work()
+        await asyncio.sleep(self._rng.expovariate(1.0 / self.faults.commit_mean_s))
+        await self.gate()
+
+    # --- what the watched ports say -------------------------------------------------------
+
+    def heard(self, events: Sequence[Event]) -> None:
+        self._witness.heard(self, events)
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        self._witness.committed(self, writes)
+
+    def sent(self, send: Send) -> None:
+        self._witness.sent(self, send)
+
+
+class _WatchedMachine:
+    """The production machine; `process.fx` is what it decided last."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        self._machine = machine
+        self._process = process
+
+    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
+        self._process.fx = self._machine.restore(rows, now)
+        return self._process.fx
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        self._process.heard(events)
+        self._process.fx = self._machine.handle(events, now)
+        return self._process.fx
+
+
+class _WatchedStore:
+    """The real store: what is told here took effect, whatever the process was told."""
+
+    def __init__(self, store: SqliteStore, process: Process) -> None:
+        self._store = store
+        self._process = process
+
+    @property
+    def store_id(self) -> StoreId:
+        return self._store.store_id
+
+    def load(self) -> Iterator[Row]:
+        return self._store.load()
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        if self._process.alive:
+            self._store.commit(writes)
+            self._process.committed(writes)
+
+    def scan(self, log: str, key: str, after: int = -1, limit: int = 1000) -> list[LogEntry]:
+        return self._store.scan(log, key, after, limit)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class _WatchedBus:
+    def __init__(self, bus: MemoryBus, process: Process) -> None:
+        self._bus = bus
+        self._process = process
+
+    async def publish(self, sends: Sequence[Send]) -> None:
+        """Message by message: a pause or a crash may come between any two."""
+        for send in sends:
+            await self._process.gate()
+            if self._process.alive:
+                self._process.sent(send)
+                await self._bus.publish([send])
+
+    async def messages(self) -> AsyncGenerator[list[Event], None]:
+        async with aclosing(self._bus.messages()) as messages:
+            async for events in messages:
+                await self._process.gate()
+                yield events
+
+
+class _Silent:
+    def record(
+        self,
+        counts: Mapping[tuple[str, str], int],
+        observed: Sequence[tuple[str, float]],
+        notes: Sequence[Note],
+    ) -> None:
+        pass

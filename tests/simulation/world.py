@@ -1,0 +1,328 @@
+"""One seed, one history: a cloud, some edges, some device processes, and a broker.
+
+A run has two phases. First the nemesis strikes for `FAULTS_S` while devices measure;
+checkers look at every step. Then everything is healed and started, the devices measure
+for a little longer, and within `CONVERGENCE_S_MAX` the system must have become what it
+promises to become. All of it in virtual time, in one thread, from one number.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from cloud.machine import CloudMachine
+from device_agent.fleet import FleetMachine
+from device_agent.machine import DeviceMachine
+from edge_node.machine import EdgeMachine
+from edge_node.twins import HISTORY
+from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.faults import Faults, draw
+from tests.simulation.history import Happening, History
+from tests.simulation.nemesis import Nemesis
+from tests.simulation.processes import HISTORY_BOUND, Process, Role
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Delete, Event, Message, Sample, Send, Write
+from twin_runtime.core.ids import CLOUD
+from twin_runtime.core.messages import Description, FeatureSpec
+from twin_runtime.shell import Inbox
+from twin_runtime.testing import memory_bus
+from twin_runtime.testing.faulty_store import StoreFaults
+from twin_runtime.testing.memory_bus import MemoryBroker
+from twin_runtime.testing.virtual_loop import VirtualLoop
+
+FLEET_SIZES = (1, 1, 3)
+FAULTS_S = 40.0
+MEASURED_AFTER_S = 5.0
+SAMPLE_PERIOD_S = 0.7  # of each device, on average
+# Heartbeats come every 30 s, checkpoints are repeated after up to 60 s, orders after 30 s:
+# what was missed is said again within this, twice over.
+CONVERGENCE_S_MAX = 200.0
+DOWN_MEAN_S = 1.0
+STARTED_MS = 1_750_000_000_000
+MEMORY = Path("/dev/shm")
+
+DESCRIPTION = Description(
+    features={"token": FeatureSpec(type="integer"), "level": FeatureSpec(type="number")}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: `failure` is empty when every promise was kept."""
+
+    seed: int
+    faults: Faults
+    failure: str
+    digest: str
+    events: int
+    last: Sequence[Happening]
+
+    def report(self) -> str:
+        last = "\n".join(map(str, self.last))
+        return f"{last}\nseed {self.seed}\n{self.faults}\n{self.failure or 'every promise kept'}"
+
+
+def simulate(
+    seed: int, faults: Faults | None = None, show: Callable[[Happening], None] | None = None
+) -> Outcome:
+    """Run the world of `seed`, with its own faults or those given."""
+    chosen = faults if faults is not None else draw(Random(f"{seed}/faults"))
+    history = History(show)
+    folder = Path(tempfile.mkdtemp(prefix="diten-", dir=MEMORY if MEMORY.is_dir() else None))
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            failure = runner.run(_live(seed, chosen, folder, history))
+    finally:
+        shutil.rmtree(folder)
+    return Outcome(seed, chosen, failure, history.digest, history.events, tuple(history.last))
+
+
+async def _live(seed: int, faults: Faults, folder: Path, history: History) -> str:
+    world = World(seed, faults, folder, history)
+    return await world.live()
+
+
+class World:
+    """All processes of a run, what they do to each other, and what is done to them."""
+
+    def __init__(self, seed: int, faults: Faults, folder: Path, history: History) -> None:
+        self.broker = MemoryBroker(Random(f"{seed}/broker"), _on_the_wire(faults))
+        self._seed = seed
+        self._faults = faults
+        self._folder = folder
+        self._history = history
+        self._rng = Random(f"{seed}/world")
+        self._loop = asyncio.get_running_loop()
+        self._measuring = True
+        self._failure = ""
+        self._life: asyncio.Task[None] | None = None
+        self._loop.set_exception_handler(lambda _, context: self._fail(context["exception"]))
+        fleets = _fleets()
+        self._checkers = Checkers([twin for twins in fleets for twin in twins])
+        self._cloud = self._process(CLOUD, Role(lambda _: CloudMachine(), topics.cloud_filters()))
+        self._edges = [self._process(*_edge(f"e-{n}")) for n in range(faults.edges)]
+        self._fleets = [
+            self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
+        ]
+        self._deposed: list[Process] = []
+
+    async def live(self) -> str:
+        """Go through both phases; return what was violated, or ''."""
+        self._life = asyncio.create_task(self._both_phases())
+        with suppress(asyncio.CancelledError):
+            try:
+                await self._life
+            except Violation as violation:
+                self._fail(violation)
+        self._measuring = False
+        for process in [*self.processes(), *self._deposed]:
+            if process.alive:
+                process.crash()
+        return self._failure
+
+    async def _both_phases(self) -> None:
+        for process in self.processes():
+            process.start()
+        nemesis = asyncio.create_task(
+            Nemesis(self, self._faults, Random(f"{self._seed}/nemesis")).strike()
+        )
+        nemesis.add_done_callback(self._struck)
+        await asyncio.sleep(FAULTS_S)
+        nemesis.cancel()
+        self._heal()
+        await asyncio.sleep(MEASURED_AFTER_S)
+        self._measuring = False
+        await self._converge()
+
+    def _heal(self) -> None:
+        self.did("all", "healed")
+        self.broker.faults = memory_bus.Faults(delay_mean_s=0.005)
+        self.broker.recover()
+        self.broker.heal()
+        for deposed in self._deposed:
+            if deposed.alive:
+                deposed.crash()
+        for process in self.processes():
+            process.faults = replace(process.faults, commit_failure=0.0, commit_mean_s=0.001)
+            process.resume()
+            if process.alive:
+                process.store.free()
+                process.store.faults = StoreFaults()
+            else:
+                process.start()
+
+    async def _converge(self) -> None:
+        until_s = self._loop.time() + CONVERGENCE_S_MAX
+        while waiting := self._checkers.unsettled():
+            if self._loop.time() >= until_s:
+                late = "; ".join(waiting)
+                raise Violation(f"G5/G6: not settled {CONVERGENCE_S_MAX} s after: {late}")
+            await asyncio.sleep(1.0)
+
+    # --- what runs ------------------------------------------------------------------------
+
+    def _process(self, name: str, role: Role, disks: int = 0) -> Process:
+        rng = Random(f"{self._seed}/{name}.{disks}")
+        process = Process(name, role, self._folder, self.broker, self._faults, rng, self)
+        process.disks = disks
+        process.wall.offset_ms = STARTED_MS
+        return process
+
+    def _fleet(self, n: int, twins: Sequence[str]) -> Role:
+        def fleet(_: str) -> FleetMachine:
+            outbox_reports_max = self._faults.outbox_reports_max
+            return FleetMachine(
+                [
+                    DeviceMachine(
+                        twin, DESCRIPTION, via=f"fleet-{n}", outbox_reports_max=outbox_reports_max
+                    )
+                    for twin in twins
+                ]
+            )
+
+        filters = [each for twin in twins for each in topics.device_filters(twin)]
+        return Role(fleet, filters, twins=twins, sampler=partial(self._measure, n))
+
+    async def _measure(self, n: int, inbox: Inbox) -> None:
+        process = self._fleets[n]
+        rng = Random(f"{self._seed}/fleet-{n}/{self._history.events}")
+        twins = process.role.twins
+        while self._measuring:
+            await asyncio.sleep(rng.expovariate(len(twins) / SAMPLE_PERIOD_S))
+            twin = rng.choice(twins)
+            device = self._checkers.devices[twin]
+            device.newest += 1
+            features = {"token": device.newest}
+            if rng.random() < 0.3:
+                features["level"] = device.newest
+            await inbox.put([Sample(twin, process.wall.now().wall_ms, features)])
+
+    # --- what processes tell --------------------------------------------------------------
+
+    def heard(self, process: Process, events: Sequence[Event]) -> None:
+        for event in events:
+            topic, payload = event if isinstance(event, Message) else (repr(event), b"")
+            self._happened(process.client_id, "hears", topic, payload)
+            if process.role.twins and topic.endswith("/ack"):
+                twin = topics.parse(topic).twin
+                self._checkers.device_heard(twin, messages.parse(messages.ACK, payload))
+
+    def committed(self, process: Process, writes: Sequence[Write]) -> None:
+        for write in writes:
+            self._happened(process.client_id, type(write).__name__.lower(), *_shown(write))
+        if process.role.twins:
+            unprotected = process.fx.counts.get(("reports_unprotected_total", ""), 0)
+            self._checkers.device_committed(writes, unprotected)
+        elif process.name == CLOUD:
+            self._checkers.cloud_committed(writes)
+        else:
+            self._checkers.edge_committed(process.name, process.store_id, writes)
+
+    def sent(self, process: Process, send: Send) -> None:
+        self._happened(process.client_id, "sends", send.topic, send.payload)
+        if process.role.twins and "/status/" in send.topic:
+            status = messages.parse(messages.STATUS, send.payload)
+            self._checkers.device_said(topics.parse(send.topic).twin, status)
+
+    def ended(self, process: Process, error: BaseException) -> None:
+        """A process whose commit failed must end; no other end is allowed."""
+        causes = _causes(error)
+        if process.alive and all(isinstance(cause, OSError) for cause in causes):
+            self.crash(process)
+        elif process.alive:
+            self._fail(causes[0])
+
+    # --- what is done to them (see `nemesis.Victims`) -------------------------------------
+
+    def processes(self) -> list[Process]:
+        return [self._cloud, *self._edges, *self._fleets]
+
+    def edges(self) -> list[Process]:
+        return self._edges
+
+    def fleets(self) -> list[Process]:
+        return self._fleets
+
+    def did(self, node: str, what: str) -> None:
+        self._happened(node, what)
+
+    def crash(self, process: Process) -> None:
+        """Cut its power, if it has any, and let it start again soon."""
+        if process.alive:
+            self.did(process.client_id, "crashes")
+            process.crash()
+            delay_s = self._rng.expovariate(1.0 / DOWN_MEAN_S)
+            self._loop.call_later(delay_s, self._start, process)
+
+    def lose_disk(self, process: Process) -> None:
+        self.crash(process)
+        self.did(process.client_id, "loses its disk")
+        process.lose_disk()
+        self._tell_of_loss(process)
+
+    def usurp(self, process: Process) -> None:
+        """Replace an edge by one with an empty disk; the old one does not know, and goes on."""
+        if not process.alive:
+            return
+        self.did(process.client_id, "usurped")
+        self._deposed.append(process)
+        usurper = self._process(process.name, process.role, process.disks + 1)
+        self._edges[self._edges.index(process)] = usurper
+        usurper.start()
+
+    def _start(self, process: Process) -> None:
+        if not process.alive and process not in self._deposed:
+            self.did(process.client_id, "starts")
+            process.start()
+
+    def _tell_of_loss(self, process: Process) -> None:
+        if not process.role.twins:
+            self._checkers.edge_disk_lost(process.store_id)
+        for twin in process.role.twins:
+            self._checkers.device_disk_lost(twin)
+
+    # --- violations -----------------------------------------------------------------------
+
+    def _happened(self, node: str, what: str, topic: str = "", payload: bytes = b"") -> None:
+        self._history.add(Happening(self._loop.time(), node, what, topic, payload))
+
+    def _struck(self, nemesis: "asyncio.Task[None]") -> None:
+        if not nemesis.cancelled() and (error := nemesis.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failure:
+            self._failure = f"{type(error).__name__}: {error}"
+            if self._life is not None:
+                self._life.cancel()
+
+
+def _on_the_wire(faults: Faults) -> memory_bus.Faults:
+    return memory_bus.Faults(faults.loss, faults.duplication, faults.delay_mean_s)
+
+
+def _fleets() -> list[list[str]]:
+    numbers = iter(range(sum(FLEET_SIZES)))
+    return [[f"d-{next(numbers)}" for _ in range(size)] for size in FLEET_SIZES]
+
+
+def _edge(name: str) -> tuple[str, Role]:
+    filters = topics.edge_filters(name)
+    return name, Role(partial(EdgeMachine, name), filters, logs={HISTORY: HISTORY_BOUND})
+
+
+def _shown(write: Write) -> tuple[str, bytes]:
+    value = b"" if isinstance(write, Delete) else write.value
+    return f"{write[0]} {write.key}", value
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for inner in error.exceptions for cause in _causes(inner)]
+    return [error]
