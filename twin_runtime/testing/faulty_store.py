@@ -73,7 +73,7 @@ class FaultyStore:
     def _is_full(self) -> bool:
         since = self._commits - self.faults.full_from
         return self._full or (
-            self.faults.full_from > 0 and since in range(self._faults.full_commits)
+            self.faults.full_from > 0 and since in range(self.faults.full_commits)
         )
 
     def _fail(self, when: str) -> None:
