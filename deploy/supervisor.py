@@ -122,8 +122,8 @@ async def _start(role: Role) -> asyncio.subprocess.Process:
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us; we stop the roles in order
     )
-    return role.process
     role.started.set()
+    return role.process
 
 
 async def _follow(
