@@ -303,8 +303,10 @@ def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
 @contextmanager
 def _auditing(path: Path) -> Iterator[_Read]:
     with _translated(path), closing(_connect(path, "ro")) as connection:
-        _checked_version(connection, path)
-        yield lambda query, values: connection.execute(query, values).fetchall()
+        created = (
+            _checked_version(connection, path) > 0
+        )  # else its process died in its first instant
+        yield lambda query, values: connection.execute(query, values).fetchall() if created else []
 
 
 @contextmanager
