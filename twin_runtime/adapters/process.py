@@ -2,7 +2,9 @@
 
 A process ends in one of three ways: asked to (SIGTERM, SIGINT: `Stopping` is its machine's
 last event), by its own word (`Stopped`), or cut off. The first two end here with an exit
-code; the third needs no code, for that is what the stores are for.
+code; the third needs no code, for that is what the stores are for. `Stopped` ends with the
+code for usage: a machine stops itself when its process must not run as it is configured,
+and a supervisor that started it again would only bring the trouble back.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from twin_runtime.adapters.log import log_notes
 from twin_runtime.core.effects import Machine, Note, Now, Stopping
 from twin_runtime.core.errors import DitenError, InvalidConfiguration, Unavailable
 from twin_runtime.ports import Ports
-from twin_runtime.shell import Inbox, run
+from twin_runtime.shell import Inbox, Stopped, run
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
 
@@ -49,7 +51,7 @@ def exit_code(body: Callable[[], Coroutine[Any, Any, None]]) -> int:
     code = EXIT_OK
     try:
         asyncio.run(body())
-    except* InvalidConfiguration as errors:
+    except* (InvalidConfiguration, Stopped) as errors:
         code = _said(errors, EXIT_USAGE)
     except* Unavailable as errors:
         code = _said(errors, EXIT_UNREACHABLE)
