@@ -23,7 +23,7 @@ from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, RETRY_FIRST_S
 from twin_runtime.core.messages import Assignment, Description, FeatureSpec, ReportAck
 
 DESCRIPTION = Description(features={"level_m": FeatureSpec(type="number")})
-SESSION = 1_000
+SESSION = 1_000 << 20
 
 
 def new_fleet(count: int) -> FleetMachine:
@@ -31,7 +31,7 @@ def new_fleet(count: int) -> FleetMachine:
 
 
 def now(monotonic_s: float = 0.0) -> Now:
-    return Now(monotonic_s, 1_000 * SESSION)
+    return Now(monotonic_s, 1_000_000)
 
 
 def assigned(number: int, epoch: int = 1) -> Message:
@@ -39,8 +39,8 @@ def assigned(number: int, epoch: int = 1) -> Message:
     return Message(topics.assign(f"d-{number}"), payload)
 
 
-def acked(number: int, applied: int, session: int = SESSION) -> Message:
-    ack = ReportAck(edge="e-1", epoch=1, session=session, applied=applied, stable=0)
+def acked(number: int, applied: int, session: int | None = None) -> Message:
+    ack = ReportAck(edge="e-1", epoch=1, session=session or SESSION, applied=applied, stable=0)
     return Message(topics.down(f"d-{number}", "e-1", "ack"), messages.encode(ack))
 
 
@@ -54,6 +54,17 @@ def online(count: int) -> FleetMachine:
     events: list[Event] = [Connected(), *(assigned(number) for number in range(count))]
     fleet.handle(events, now())
     return fleet
+
+
+def first_session() -> int:
+    """The session that a device without memory begins with."""
+    fleet = new_fleet(1)
+    fleet.restore([], now())
+    (send,) = fleet.handle([Connected()], now()).sends
+    return messages.parse(messages.STATUS, send.payload).session
+
+
+SESSION = first_session()
 
 
 def reporting(fx: Effects) -> list[str]:

@@ -52,7 +52,7 @@ DESCRIPTION = Description(
     }
 )
 WALL_MS = 1_750_000_000_000
-SESSION = WALL_MS // 1000  # the first guess of a device without memory
+SESSION = WALL_MS // 1000 << 20  # the first guess of a device without memory
 ROUTED = Assignment(edge="e-1", epoch=1)
 VALVE = "features/valve/value"
 
@@ -152,6 +152,14 @@ def outcomes(fx: Effects) -> list[tuple[str, str, str]]:
         for path, each in row.get("outcomes", {}).items()
     ]
 
+
+def first_session() -> int:
+    """The session that a device without memory begins with."""
+    session: int = states(Device().handle(Connected()))[0]["session"]
+    return session
+
+
+SESSION = first_session()
 
 # --- reporting ----------------------------------------------------------------------------
 
