@@ -48,7 +48,7 @@ async def run_device(config: DeviceConfig) -> None:
     with open_data_dir(config.data_dir) as folder:
         store = SqliteStore(folder / "device.sqlite", {})
         source = open_source(_choice(config, _started_ms(store, clock)), clock)
-        machine = _fleet(config, source)
+        machine = _fleet(config, source, store.store_id)
         recorder = TallyRecorder()
         inbox = Inbox()
         ports = Ports(_bus(config, source), store, clock, recorder)
@@ -77,7 +77,7 @@ def _carried_out(act: Act, machine: FleetMachine, source: Source, clock: Clock) 
     return Acted(act.twin, act.path, act.number, "rejected" if reason else "done", reason)
 
 
-def _fleet(config: DeviceConfig, source: Source) -> FleetMachine:
+def _fleet(config: DeviceConfig, source: Source, store_id: str) -> FleetMachine:
     devices = source.devices
     if len(devices) > DEVICES_PER_PROCESS_MAX:
         raise InvalidConfiguration(
@@ -90,6 +90,7 @@ def _fleet(config: DeviceConfig, source: Source) -> FleetMachine:
                 device.twin,
                 device.description,
                 via="" if device.twin == config.id else config.id,
+                store_id=store_id,
                 outbox_reports_max=config.outbox.reports_max,
                 keep_stable_reports=config.outbox.keep_stable_reports,
             )

@@ -56,6 +56,7 @@ class DeviceMachine:
         description: Description,
         *,
         via: str = "",
+        store_id: str = "",
         outbox_reports_max: int = OUTBOX_REPORTS_MAX,
         keep_stable_reports: int = 0,
     ) -> None:
@@ -66,6 +67,7 @@ class DeviceMachine:
         self.halted = ""
         self.due_s = NEVER
         self._via = via
+        self._store_id = store_id
         self._outbox_reports_max = outbox_reports_max
         self._keep_stable = keep_stable_reports
         self._outbox = self._new_outbox(0)
@@ -97,7 +99,7 @@ class DeviceMachine:
         own = next((messages.load(row.value) for row in rows if row.kind == DEVICE_ROW), None)
         stored = [(row.key, row.value) for row in rows if row.kind != DEVICE_ROW]
         # The session of a new store is a guess; an edge that knows a larger one corrects it.
-        self._outbox = self._new_outbox(max(now.wall_ms // 1000, 1))
+        self._outbox = self._new_outbox(_first_session(now.wall_ms, self._store_id))
         self._outbox.restore(stored, Mark(**own["mark"]) if own else None)
         if own:
             self._edge, self._epoch = own["route"]
@@ -391,6 +393,13 @@ def _of(topic: topics.Topic, message: Said) -> Said:
     if message.edge == topic.edge:
         return message
     raise MalformedMessage("wrong_sender", f"{topic.edge} speaks for {message.edge}", "/edge")
+
+
+def _first_session(wall_ms: int, store_id: str) -> int:
+    """The wall time in seconds, then 20 bits of the store's id: a board without a battery
+    begins each life at the same second, and must not take the session of a store it lost."""
+    seconds = min(max(wall_ms // 1000, 1), 2**32 - 1)
+    return seconds << 20 | crc32(store_id.encode()) >> 12
 
 
 _OUTCOMES = {
