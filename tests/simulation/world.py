@@ -175,16 +175,17 @@ class World:
         return process
 
     def _fleet(self, n: int, twins: Sequence[str]) -> Role:
-        def fleet(_: str) -> FleetMachine:
-            outbox_reports_max = self._faults.outbox_reports_max
-            return FleetMachine(
-                [
-                    DeviceMachine(
-                        twin, DESCRIPTION, via=f"fleet-{n}", outbox_reports_max=outbox_reports_max
-                    )
-                    for twin in twins
-                ]
+        def device(twin: str, store_id: str) -> DeviceMachine:
+            return DeviceMachine(
+                twin,
+                DESCRIPTION,
+                via=f"fleet-{n}",
+                store_id=store_id,
+                outbox_reports_max=self._faults.outbox_reports_max,
             )
+
+        def fleet(store_id: str) -> FleetMachine:
+            return FleetMachine([device(twin, store_id) for twin in twins])
 
         filters = [each for twin in twins for each in topics.device_filters(twin)]
         return Role(fleet, filters, twins=twins, sampler=partial(self._measure, n))
