@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deploy.bench_command import bench
 from deploy.twin_commands import twin
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -124,4 +125,5 @@ def cloud_run(config: Path) -> None:
     sys.exit(start(config))
 
 
+main.add_command(bench)
 main.add_command(twin)

@@ -1,0 +1,49 @@
+"""`diten bench`: measure this machine, each figure beside a peer or a limit of the same run.
+
+A target that is not met is printed as such; the exit code only says whether it could be
+measured. It needs Mosquitto with its clients and what the `dev` extra installs.
+"""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from benchmarks.runtime.target import Target
+
+BENCHMARKS = ("ingest", "ack", "footprint")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(BENCHMARKS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
+def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Measure speed, acknowledgements and footprint: all of them, or NAME."""
+    from twin_runtime.adapters.process import exit_code
+
+    async def body() -> None:
+        for each in [name] if name else BENCHMARKS:
+            with TemporaryDirectory(prefix="diten-bench-") as folder:
+                for target in await _measured(each, Path(folder)):
+                    click.echo(json.dumps(target.as_json()) if as_json else _line(target))
+
+    sys.exit(exit_code(body))
+
+
+async def _measured(name: str, folder: Path) -> list[Target]:
+    from benchmarks.runtime import ack, footprint, ingest
+
+    match name:
+        case "ingest":
+            return await ingest.run(folder, ingest.Scale())
+        case "ack":
+            return await ack.run(folder, ack.Scale())
+    return await footprint.run(folder, footprint.Scale())
+
+
+def _line(target: Target) -> str:
+    figure = f"{target.value:.4g} {target.unit}"
+    verdict = "met" if target.met else "NOT MET"
+    return f"{target.name:<34} {figure:<18} {target.bar!s:<8} {verdict:<8} {target.against}"

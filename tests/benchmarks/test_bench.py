@@ -1,0 +1,118 @@
+"""Every benchmark runs, in its smallest form. How fast it was is not looked at here."""
+
+import asyncio
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.runtime import ack, footprint, ingest
+from benchmarks.runtime.target import Bar, Flow, Target, middle
+from deploy.cli import main
+
+SMALL_INGEST = ingest.Scale(repeats=1, devices=20, reports=5, peer_reports=5)
+SMALL_ACK = ack.Scale(
+    devices=10,
+    warm_up_s=3.0,
+    measured_s=1.0,
+    killed_devices=20,
+    killed_reports=200,
+    kills=1,
+    naive_reports=20,
+    burst_reports=20,
+)
+SMALL_FOOTPRINT = footprint.Scale(
+    twins=50, scrapes=1, imports=1, settled_s=2.0, idle_s=1.0, emulated=20, starts=1
+)
+KEYS = {"name", "value", "unit", "bar", "met", "against"}
+
+needs_mosquitto = pytest.mark.skipif(
+    shutil.which("mosquitto_sub") is None, reason="no mosquitto_sub (mosquitto-clients)"
+)
+
+
+def test_a_target_is_met_on_its_bar_and_not_beyond_it() -> None:
+    assert Target("a", 5.0, "ms", Bar("<=", 5.0), "").met
+    assert not Target("a", 5.1, "ms", Bar("<=", 5.0), "").met
+    assert Target("a", 0.7, "ratio", Bar(">=", 0.7), "").met
+    assert not Target("a", 0.69, "ratio", Bar(">=", 0.7), "").met
+
+
+def test_a_target_that_could_not_be_measured_is_not_met() -> None:
+    assert not Target("a", math.nan, "ms", Bar("<=", 5.0), "").met
+    assert not Target("a", math.nan, "ratio", Bar(">=", 0.7), "").met
+
+
+def test_the_repeat_with_the_median_rate_speaks_for_all() -> None:
+    fast, usual, slow = (Flow(100, wall_s, 0.5) for wall_s in (1.0, 2.0, 4.0))
+    assert middle([slow, fast, usual]) == usual
+
+
+def test_the_median_of_a_histogram_lies_within_its_bucket() -> None:
+    text = 'x_bucket{le="1.0"} 2.0\nx_bucket{le="2.0"} 6.0\nx_bucket{le="+Inf"} 6.0\nx_count 6.0\n'
+    assert ack.median_of_buckets(text, "x") == pytest.approx(1.25)
+
+
+@pytest.mark.system
+@needs_mosquitto
+def test_ingest_is_measured_against_each_peer(tmp_path: Path) -> None:
+    targets = asyncio.run(ingest.run(tmp_path, SMALL_INGEST))
+    assert [target.name for target in targets] == [
+        "ingest/mosquitto_sub",
+        "ingest/aiomqtt",
+        "ingest/naive",
+    ]
+    assert_well_formed(targets)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@needs_mosquitto
+def test_nothing_acknowledged_is_lost_in_the_measurement_either(tmp_path: Path) -> None:
+    targets = {target.name: target for target in asyncio.run(ack.run(tmp_path, SMALL_ACK))}
+    assert set(targets) == {
+        "ack/p50",
+        "ack/p99",
+        "kill/acknowledged reports lost",
+        "burst/reports not applied",
+    }
+    assert_well_formed(list(targets.values()))
+    assert targets["kill/acknowledged reports lost"].value == 0
+    assert targets["burst/reports not applied"].value == 0
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@needs_mosquitto
+def test_a_footprint_has_a_figure_for_each_role(tmp_path: Path) -> None:
+    targets = asyncio.run(footprint.run(tmp_path, SMALL_FOOTPRINT))
+    roles = {target.name.split("/")[0] for target in targets}
+    assert roles == {"edge", "agent", "fleet", "up"}
+    assert_well_formed(targets)
+
+
+def test_bench_refuses_a_name_that_is_no_benchmark() -> None:
+    result = CliRunner().invoke(main, ["bench", "everything"])
+    assert result.exit_code == 2
+    assert "'ingest', 'ack', 'footprint'" in result.output
+
+
+@pytest.mark.system
+@needs_mosquitto
+def test_bench_prints_one_json_object_per_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "Scale", lambda: SMALL_INGEST)
+    result = CliRunner().invoke(main, ["bench", "ingest", "--json"])
+    assert result.exit_code == 0, result.output
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(printed) == 3
+    assert all(set(each) == KEYS for each in printed)
+
+
+def assert_well_formed(targets: list[Target]) -> None:
+    for target in targets:
+        assert set(target.as_json()) == KEYS
+        assert math.isfinite(target.value), target
+        assert target.against, target
