@@ -110,8 +110,7 @@ class CloudMachine:
                     if status.state == "online":
                         self.directory.device_online(parsed.twin, status.epoch, now, fx)
                 case "twin" if payload:
-                    document = messages.parse(messages.DOCUMENT, payload)
-                    self._show(document, payload, now.wall_ms, fx)
+                    self._publication(messages.parse(messages.DOCUMENT, payload), payload, now, fx)
         except MalformedMessage as error:
             fx.count("rejects_total", error.code)
             text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
@@ -127,13 +126,18 @@ class CloudMachine:
             case Checkpoint():
                 self.directory.checkpoint(edge, event, fx)
 
-    def _show(
-        self, document: messages.TwinDocument, payload: bytes, received_wall_ms: int, fx: Effects
+    def _publication(
+        self, document: messages.TwinDocument, payload: bytes, now: Now, fx: Effects
     ) -> None:
         placement = self.directory.placements.get(document.twin)
         if placement is None or document.epoch < placement.epoch:
             fx.count("fenced_total", "document")
             return
+        self._show(document, payload, now.wall_ms, fx)
+
+    def _show(
+        self, document: messages.TwinDocument, payload: bytes, received_wall_ms: int, fx: Effects
+    ) -> None:
         shown = self._things.get(document.twin)
         if shown is None or (document.epoch, document.revision) >= (shown.epoch, shown.revision):
             thing = Thing(
