@@ -10,16 +10,20 @@ written by different processes, each of which may have been killed at any instru
             or whose entry in the history is missing or says something else
     twice   entries of the history beyond the first for the same report
 
+A twin's history is its *lineage*. An owner that came back with an old disk, or had not
+heard that it was deposed, may have gone on from a state that the next owner never had;
+the next owner numbers its revisions from the checkpoint it was given, and what the former
+one has from there on was never part of the twin: the device sent it again.
+
 Reports and history are bounded; what is still kept on both sides is compared by content
 (`compared`), older positions by number.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twin_runtime.adapters.sqlite_store import read_log, read_rows
 
@@ -52,13 +56,14 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
     """
     found = Audit()
     twins: dict[str, dict[str, Any]] = {}
-    history: dict[str, dict[tuple[int, int], Any]] = {}
+    entries: dict[str, list[_Entry]] = {}
     for path in edges:
         for row in read_rows(path, "twin"):
             twin = json.loads(row.value)
             if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
                 twins[row.key] = twin
-        _read_history(path, history, found)
+        _read_history(path, entries)
+    history = {twin: _by_position(twin, _lineage(own), found) for twin, own in entries.items()}
     snapshots = {}
     if cloud.exists():  # not when all was stopped before it had begun
         snapshots = {row.key: json.loads(row.value) for row in read_rows(cloud, "snapshot")}
@@ -70,6 +75,15 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
             _compare(device, twins.get(row.key), history.get(row.key, {}), found)
             found.stable += _reached(snapshots.get(row.key), device.session)
     return found
+
+
+class _Entry(NamedTuple):
+    """One applied report; `revision` is the twin's after it."""
+
+    epoch: int
+    revision: int
+    session: int
+    report: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +128,38 @@ def _reached(twin: dict[str, Any] | None, session: int) -> int:
     return reached
 
 
-def _read_history(path: Path, history: dict[str, dict[tuple[int, int], Any]], found: Audit) -> None:
-    seen: Counter[tuple[str, int, int]] = Counter()
+def _read_history(path: Path, entries: dict[str, list[_Entry]]) -> None:
     for entry in read_log(path, "history"):
-        twin = entry.key.split("/")[0]
+        twin, epoch = entry.key.split("/")
         content = json.loads(entry.value)
-        report = content["report"]
-        seen[twin, content["session"], report["seq"]] += 1
-        history.setdefault(twin, {})[content["session"], report["seq"]] = report
-    for (twin, session, seq), times in seen.items():
-        if times > 1:
-            found.twice += times - 1
-            found.blame(f"{twin}: report {session}/{seq} was applied {times} times")
+        applied = _Entry(int(epoch), entry.number, content["session"], content["report"])
+        entries.setdefault(twin, []).append(applied)
+
+
+def _lineage(entries: list[_Entry]) -> Iterator[_Entry]:
+    """The entries that the next owner built on: of each epoch those below the first
+    revision of any later one."""
+    first_revision: dict[int, int] = {}
+    for epoch, revision, *_ in entries:
+        first_revision[epoch] = min(revision, first_revision.get(epoch, revision))
+    for entry in entries:
+        later = (first for epoch, first in first_revision.items() if epoch > entry.epoch)
+        if entry.revision < min(later, default=entry.revision + 1):
+            yield entry
+
+
+def _by_position(
+    twin: str, lineage: Iterable[_Entry], found: Audit
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """The reports by `(session, seq)`; what is there twice is counted."""
+    reports: dict[tuple[int, int], dict[str, Any]] = {}
+    for entry in lineage:
+        position = (entry.session, entry.report["seq"])
+        if position in reports:
+            found.twice += 1
+            found.blame(f"{twin}: report {position[0]}/{position[1]} was applied again")
+        reports[position] = entry.report
+    return reports
 
 
 def _read_outbox(path: Path) -> dict[str, dict[tuple[int, int], Any]]:
