@@ -215,12 +215,19 @@ class Rig:
                         for twin in self.devices),
         )  # fmt: skip
 
-    def drain(self) -> None:
-        """Stop measuring and wait until all that was measured is applied and stable."""
+    def drain(self) -> dict[str, int]:
+        """Stop measuring and wait until all that was measured is applied and stable; return
+        what the agent had counted until then."""
         assert self.agent.stop() == 0
+        counts: dict[str, int] = self._summary()["counts"]
         self.agent.settings["source"]["period_s"] = QUIET_PERIOD_S
         self.agent.start()
         wait_for("the backlog is applied and stable", self._is_drained)
+        return counts
+
+    def _summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.agent.folder / "summary.json").read_text())
+        return summary
 
     def _is_drained(self) -> bool:
         found = self.audit()
@@ -242,6 +249,25 @@ class Rig:
                 found[row.key] = max(position, found.get(row.key, NOWHERE))
         return found
 
+    def outbox(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """What each device keeps: its reports by `seq`, from the oldest to the newest."""
+        kept: dict[str, dict[int, dict[str, Any]]] = {twin: {} for twin in self.devices}
+        for row in read_rows(self.agent.folder / "device.sqlite", "outbox"):
+            twin, _, seq = row.key.split("/")
+            kept[twin][int(seq)] = json.loads(row.value)
+        return {twin: dict(sorted(reports.items())) for twin, reports in kept.items()}
+
+    def unlike_newest(self) -> list[str]:
+        """Twins whose values at the cloud's API are not their device's newest report."""
+        wrong = []
+        for twin, reports in self.outbox().items():
+            newest = reports[max(reports)]
+            shown = get(self.cloud, f"/api/2/things/{twin}").json()["features"]
+            values = {name: state["properties"]["value"] for name, state in shown.items()}
+            if values != newest["features"]:
+                wrong.append(f"{twin}: {values} instead of {newest}")
+        return wrong
+
     def told_but_not_stored(self) -> list[str]:
         """Acknowledgements that devices heard and no edge's disk can answer for."""
         told = self.told()
@@ -252,6 +278,11 @@ class Rig:
             if stored.get(twin, NOWHERE) < position
         ]
 
+    def known_edges(self) -> int:
+        """How many edges have said hello; devices are spread over these."""
+        store = self.cloud.folder / "cloud.sqlite"
+        return len(list(read_rows(store, "edge"))) if store.exists() else 0
+
     def edge_stores(self) -> list[Path]:
         paths = (edge.folder / "edge.sqlite" for edge in self.edges)
         return [path for path in paths if path.exists()]
@@ -259,12 +290,6 @@ class Rig:
     def audit(self) -> Audit:
         devices = self.agent.folder / "device.sqlite"
         return audit([devices], self.edge_stores(), self.cloud.folder / "cloud.sqlite")
-
-    def counts(self) -> dict[str, int]:
-        """What the agent counted in its last life, once it was stopped."""
-        summary = json.loads((self.agent.folder / "summary.json").read_text())
-        counts: dict[str, int] = summary["counts"]
-        return counts
 
 
 NOWHERE: Position = (0, 0, 0)
@@ -275,7 +300,9 @@ def running(folder: Path, **options: Any) -> Iterator[Rig]:
     """A rig in which every device reports and is acknowledged."""
     rig = Rig(folder, **options)
     try:
-        rig.start()
+        rig.start("broker", "cloud", *(edge.name for edge in rig.edges))
+        wait_for("the cloud knows every edge", lambda: rig.known_edges() == len(rig.edges))
+        rig.start("d-agent")
         rig.await_progress()
         yield rig
     finally:
