@@ -39,7 +39,7 @@ from twin_runtime.core.limits import (
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import Command, Description, ReportAck
-from twin_runtime.core.outbox import Mark, Outbox
+from twin_runtime.core.outbox import Mark, Outbox, first_session
 from twin_runtime.core.shape import accepts, worst_case_bytes
 
 NEVER = float("inf")
@@ -98,8 +98,7 @@ class DeviceMachine:
         """Take this device's rows; report a command that a crash cut off; set desired values."""
         own = next((messages.load(row.value) for row in rows if row.kind == DEVICE_ROW), None)
         stored = [(row.key, row.value) for row in rows if row.kind != DEVICE_ROW]
-        # The session of a new store is a guess; an edge that knows a larger one corrects it.
-        self._outbox = self._new_outbox(_first_session(now.wall_ms, self._store_id))
+        self._outbox = self._new_outbox(first_session(now.wall_ms, self._store_id))
         self._outbox.restore(stored, Mark(**own["mark"]) if own else None)
         if own:
             self._edge, self._epoch = own["route"]
@@ -218,7 +217,8 @@ class DeviceMachine:
             self._assigned(messages.parse(messages.ASSIGNMENT, payload), now, fx)
         elif topic.verb == "ack":
             self._acknowledge(_of(topic, messages.parse(messages.ACK, payload)), now, fx)
-            self._store_held(now, fx)
+            if (held_ms := self._outbox.held_ms) is not None:  # no other sample may ever come
+                self._report({}, held_ms, now, fx)
         elif topic.verb == "command":
             self._command(_of(topic, messages.parse(messages.COMMAND, payload)), now, fx)
         elif topic.verb == "desired":
@@ -251,11 +251,6 @@ class DeviceMachine:
         elif heard == "progress":
             self._acknowledged |= ack.session == self._outbox.mark.session
             self._progress(now, fx)
-
-    def _store_held(self, now: Now, fx: Effects) -> None:
-        """What waited for room is stored once there is some: no other sample may ever come."""
-        if (observed_ms := self._outbox.held_ms) is not None:
-            self._report({}, observed_ms, now, fx)
 
     def _progress(self, now: Now, fx: Effects) -> None:
         applied = self._outbox.applied or 0
@@ -393,13 +388,6 @@ def _of(topic: topics.Topic, message: Said) -> Said:
     if message.edge == topic.edge:
         return message
     raise MalformedMessage("wrong_sender", f"{topic.edge} speaks for {message.edge}", "/edge")
-
-
-def _first_session(wall_ms: int, store_id: str) -> int:
-    """The wall time in seconds, then 20 bits of the store's id: a board without a battery
-    begins each life at the same second, and must not take the session of a store it lost."""
-    seconds = min(max(wall_ms // 1000, 1), 2**32 - 1)
-    return seconds << 20 | crc32(store_id.encode()) >> 12
 
 
 _OUTCOMES = {

@@ -29,6 +29,7 @@ reached (its disk was restored or its store lost).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
+from zlib import crc32
 
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Delete, Put, Write
@@ -254,6 +255,14 @@ class Outbox:
 
     def _key(self, seq: int) -> str:
         return f"{self.twin}/{self.mark.session}/{seq}"
+
+
+def first_session(wall_ms: int, store_id: str) -> int:
+    """The session that a new store begins with, a guess which an edge that knows a larger one
+    corrects: the wall time in seconds, then 20 bits of the store's id. A board without a
+    battery begins each life at the same second, and must not go on in a session it lost."""
+    seconds = min(max(wall_ms // 1000, 1), 2**32 - 1)
+    return seconds << 20 | crc32(store_id.encode()) >> 12
 
 
 def _position(key: str) -> tuple[int, int]:
