@@ -5,7 +5,7 @@ that is not good enough.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -50,10 +50,8 @@ def publish_before_commit() -> AbstractContextManager[Any]:
 
 def go_on_after_a_failed_commit() -> AbstractContextManager[Any]:
     async def commit(self: shell._Shell, fx: Effects) -> None:
-        try:
+        with suppress(OSError):
             await _commit(self, fx)
-        except OSError:
-            pass
 
     return patch.object(shell._Shell, "_commit", commit)
 

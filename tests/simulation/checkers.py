@@ -18,6 +18,10 @@ its device, so a report is known again wherever it turns up and however it is nu
 
 Excused, and only here: tokens whose device gave them up or lost its disk ("unsheltered")
 may end with the disk of the one edge that had them.
+
+Known, and counted apart (`folded_twice`): a device that gave rows up and meets an owner
+that needs them numbers the rest anew. Windows with the old numbers may still be under way;
+if they reach that owner first, it takes the same reports under the new numbers again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,6 +71,7 @@ class Device:
     rows: dict[tuple[int, int], Entry] = field(default_factory=dict)
     promised: dict[int, None] = field(default_factory=dict)  # and not yet in the snapshot
     unsheltered: set[int] = field(default_factory=set)
+    gave_up_in: int | None = None  # the first session of which it gave rows up
     known_epoch: int = 0
     rows_left: int = 0
 
@@ -82,6 +87,7 @@ class Checkers:
         self.lineages: dict[tuple[str, int], Lineage] = {}
         self.placements: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, list[Entry]] = {twin: [] for twin in twins}
+        self.folded_twice = 0
         self._in_snapshot: dict[str, set[int]] = {twin: set() for twin in twins}
         self._bases: dict[tuple[str, int], list[Entry]] = {}
         self._stores: dict[str, str] = {}  # by edge, as the cloud knows them
@@ -92,35 +98,36 @@ class Checkers:
     def device_committed(self, writes: Sequence[Write], unprotected: int) -> None:
         """A device process stored rows, `unprotected` of which replace rows given up."""
         touched = {write.key.split("/")[0]: None for write in writes}
-        before = {twin: self.devices[twin].tokens() for twin in touched}
-        coalesced: set[tuple[str, int]] = set()
-        for write in writes:
-            twin = write.key.split("/")[0]
-            if isinstance(write, Append) or write.kind != ROWS:
-                continue
-            position = _position(write.key)
-            held = self.devices[twin].rows.pop(position, None)
-            if isinstance(write, Put):
-                coalesced |= {(twin, held.token)} if held else set()
-                self.devices[twin].rows[position] = _entry(position, messages.load(write.value))
-        routes: dict[str, list[int]] = {}
-        marks: dict[str, Mapping[str, int]] = {}
+        before = {twin: dict(self.devices[twin].rows) for twin in touched}
+        coalesced = self._store_rows(writes)
+        epochs: dict[str, list[int]] = {}
         for write in writes:
             if isinstance(write, Put) and write.kind == DEVICE_ROW:
                 row = messages.load(write.value)
-                routes.setdefault(write.key, []).append(row["route"][1])
-                marks[write.key] = row["mark"]
-        for twin, mark in marks.items():
-            self._check_mark(twin, mark)
+                epochs.setdefault(write.key, []).append(row["route"][1])
+                self._check_mark(write.key, row["mark"])
         for twin in touched:
-            gone = before[twin] - self.devices[twin].tokens() - self._in_snapshot[twin]
-            gone -= {token for owner, token in coalesced if owner == twin}
+            gone = {entry.token for entry in before[twin].values()} - coalesced[twin]
+            gone -= self.devices[twin].tokens() | self._in_snapshot[twin]
             unprotected -= len(gone)
             if unprotected < 0:
                 raise Violation(f"G3: {twin} deletes {sorted(gone)}, not in the cloud's snapshot")
             if gone:
-                self._check_given_up(twin, gone, routes[twin])
+                self._give_up(twin, gone, epochs[twin], min(before[twin])[0])
             self._check_promises(twin)
+
+    def _store_rows(self, writes: Sequence[Write]) -> dict[str, set[int]]:
+        """Model the disk; return the tokens whose row was overwritten, by device."""
+        coalesced: dict[str, set[int]] = {twin: set() for twin in self.devices}
+        for write in writes:
+            if isinstance(write, Append) or write.kind != ROWS:
+                continue
+            twin, position = write.key.split("/")[0], _position(write.key)
+            held = self.devices[twin].rows.pop(position, None)
+            if isinstance(write, Put):
+                coalesced[twin] |= {held.token} if held else set()
+                self.devices[twin].rows[position] = _entry(position, messages.load(write.value))
+        return coalesced
 
     def _check_mark(self, twin: str, mark: Mapping[str, int]) -> None:
         stable = {
@@ -132,12 +139,14 @@ class Checkers:
             missing = sorted(stable - self._in_snapshot[twin])
             raise Violation(f"G3: {twin} believes {missing} stable; the snapshot lacks them")
 
-    def _check_given_up(self, twin: str, gone: set[int], epochs: Sequence[int]) -> None:
+    def _give_up(self, twin: str, gone: set[int], epochs: Sequence[int], session: int) -> None:
         """Of the owners it had in this batch, the device names each when it gives rows up."""
         owned = [self.lineages[twin, epoch] for epoch in epochs if (twin, epoch) in self.lineages]
         if not gone <= set[int]().union(*(lineage.tokens for lineage in owned)):
             raise Violation(f"G3: {twin} gives up {sorted(gone)}, not applied at epochs {epochs}")
-        self.devices[twin].unsheltered |= gone
+        device = self.devices[twin]
+        device.unsheltered |= gone
+        device.gave_up_in = session if device.gave_up_in is None else device.gave_up_in
 
     def device_heard(self, twin: str, ack: messages.ReportAck) -> None:
         """An acknowledgement reached its device: a promise, wherever it comes from."""
@@ -207,11 +216,18 @@ class Checkers:
         # next one: its branch of the lineage ends here (`_keep` sees to that).
         deposed = lineage.epoch < self.placements[twin]["epoch"]
         if entry.token in lineage.tokens and not deposed:
-            raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
+            self._take_twice(twin, entry)
         if append.number != len(lineage.entries) + 1:
             raise Violation(f"G2: {twin} skips to revision {append.number}")
         lineage.entries.append(entry)
         lineage.tokens.add(entry.token)
+
+    def _take_twice(self, twin: str, entry: Entry) -> None:
+        gave_up_in = self.devices[twin].gave_up_in
+        if gave_up_in is None or entry.session <= gave_up_in:
+            position = f"{entry.session}/{entry.seq}"
+            raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
+        self.folded_twice += 1
 
     # --- the cloud ----------------------------------------------------------------------
 
@@ -271,24 +287,26 @@ class Checkers:
             del device.promised[token]
 
     def unsettled(self) -> list[str]:
-        """What is not yet as it must become once every fault has ended (G5, G6)."""
-        waiting = []
-        for twin, device in self.devices.items():
-            placement, owned = self.placements.get(twin), self._owned(twin)
-            if placement is None or placement["phase"] != "owned" or owned is None:
-                waiting.append(f"{twin} has no owner: {placement}")
-                continue
-            if device.known_epoch != placement["epoch"]:
-                waiting.append(f"{twin} knows epoch {device.known_epoch}, not {placement}")
-            if not owned.entries or owned.entries[-1].token != device.newest:
-                last = owned.entries[-1:]
-                waiting.append(f"{twin} measured token {device.newest}; its twin ends at {last}")
-            if self.snapshots[twin] != owned.entries:
-                ends = len(self.snapshots[twin]), len(owned.entries)
-                waiting.append(f"{twin}: the snapshot has revision {ends[0]} of {ends[1]}")
-            if device.rows_left:
-                waiting.append(f"{twin} still keeps {device.rows_left} reports")
-        return waiting
+        """What is not yet as it must become once every fault has ended, G5 first."""
+        placed = [self._unplaced(twin) for twin in self.devices]
+        return [*filter(None, placed)] or [*filter(None, map(self._behind, self.devices))]
+
+    def _unplaced(self, twin: str) -> str:
+        placement, known = self.placements.get(twin), self.devices[twin].known_epoch
+        if placement is None or placement["phase"] != "owned" or self._owned(twin) is None:
+            return f"G5: {twin} has no owner: {placement}"
+        return "" if known == placement["epoch"] else f"G5: {twin} knows {known}, not {placement}"
+
+    def _behind(self, twin: str) -> str:
+        device, owned, snapshot = self.devices[twin], self._owned(twin), self.snapshots[twin]
+        entries = owned.entries if owned is not None else []
+        newest = entries[-1].token if entries else 0
+        if (newest, snapshot, device.rows_left) == (device.newest, entries, 0):
+            return ""
+        return (
+            f"G6: {twin} measured {device.newest}, its twin has {newest}, the snapshot"
+            f" {len(snapshot)} of {len(entries)} revisions, the outbox {device.rows_left} reports"
+        )
 
 
 def _position(key: str) -> tuple[int, int]:
