@@ -1,0 +1,383 @@
+"""The directory: every twin has one owner, and everything said of it follows from the rows."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud import directory as cloud_directory
+from cloud.directory import Directory
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Effects, Now, Put, Row
+from twin_runtime.core.limits import (
+    ORDER_RETRY_FIRST_S,
+    ORDER_RETRY_LAST_S,
+    PACKET_BYTES_MAX,
+    STABLE_MARKS_MAX,
+)
+from twin_runtime.core.messages import (
+    Activate,
+    Activated,
+    Assignment,
+    Checkpoint,
+    Release,
+    Snapshot,
+    Stable,
+)
+
+
+class World:
+    """A directory with its disk and its clock."""
+
+    def __init__(self, *edges: str) -> None:
+        self.disk: dict[tuple[str, str], bytes] = {}
+        self.now_s = 0.0
+        self.start()
+        for edge in edges:
+            self.hello(edge)
+
+    def start(self) -> None:
+        """Begin anew from the disk alone."""
+        self.directory = Directory()
+        self.directory.restore(
+            Row(kind, key, value) for (kind, key), value in sorted(self.disk.items())
+        )
+
+    def settle(self, fx: Effects | None = None, *, connected: bool = True) -> Effects:
+        fx = fx or Effects()
+        self.directory.settle(Now(self.now_s, 0), fx, connected=connected)
+        for write in fx.writes:
+            assert isinstance(write, Put)
+            self.disk[write.kind, write.key] = write.value
+        return fx
+
+    def hello(self, edge: str, store: str = "") -> Effects:
+        fx = Effects()
+        self.directory.hello(edge, store or f"s-{edge}", Now(self.now_s, 0), fx)
+        return self.settle(fx)
+
+    def online(self, twin: str, epoch: int = 0) -> Effects:
+        fx = Effects()
+        self.directory.device_online(twin, epoch, Now(self.now_s, 0), fx)
+        return self.settle(fx)
+
+    def activated(self, twin: str, epoch: int = 1, edge: str = "e-1") -> Effects:
+        fx = Effects()
+        self.directory.activated(edge, Activated(twin=twin, epoch=epoch), fx)
+        return self.settle(fx)
+
+    def checkpoint(self, *snapshots: Snapshot, edge: str = "e-1") -> Effects:
+        fx = Effects()
+        self.directory.checkpoint(edge, Checkpoint(twins=snapshots), fx)
+        return self.settle(fx)
+
+
+def owning(*twins: str) -> World:
+    """A directory whose only edge `e-1` owns these twins."""
+    world = World("e-1")
+    for twin in twins:
+        world.online(twin)
+        world.activated(twin)
+    return world
+
+
+def snapshot(twin: str = "d-1", revision: int = 1, epoch: int = 1, **fields: Any) -> Snapshot:
+    content = {"session": 7, "last_seq": revision, **fields}
+    return Snapshot(twin=twin, epoch=epoch, revision=revision, **content)
+
+
+def orders(fx: Effects, edge: str = "e-1") -> list[Activate | Release | Stable]:
+    return [
+        messages.parse(messages.ORDER, send.payload)
+        for send in fx.sends
+        if send.topic == topics.order(edge)
+    ]
+
+
+def assigned(fx: Effects) -> dict[str, Assignment]:
+    return {
+        topics.parse(send.topic).twin: messages.parse(messages.ASSIGNMENT, send.payload)
+        for send in fx.sends
+        if topics.parse(send.topic).kind == "assign" and send.retain
+    }
+
+
+# --- creation --------------------------------------------------------------------------------
+
+
+def test_a_device_heard_of_first_gets_a_twin_whose_placement_is_committed_with_the_order() -> None:
+    world = World("e-1")
+    fx = world.online("d-1")
+    assert orders(fx) == [Activate(store="s-e-1", twin="d-1", epoch=1)]
+    ((kind, key, value),) = fx.writes  # type: ignore[misc]
+    assert (kind, key) == ("placement", "d-1")
+    assert messages.load(value) == {"phase": "activating", "owner": "e-1", "epoch": 1}
+    assert assigned(fx) == {}
+
+
+def test_a_device_heard_of_again_is_created_once() -> None:
+    world = World("e-1")
+    world.online("d-1")
+    fx = world.online("d-1")
+    assert (fx.writes, orders(fx)) == ([], [])
+
+
+def test_new_twins_go_where_the_fewest_are_and_a_tie_to_the_smaller_id() -> None:
+    world = World("e-2", "e-1", "e-3")
+    for number in range(7):
+        world.online(f"d-{number}")
+    owners = [world.directory.placements[f"d-{number}"].owner for number in range(7)]
+    assert owners == ["e-1", "e-2", "e-3", "e-1", "e-2", "e-3", "e-1"]
+
+
+def test_devices_heard_of_before_any_edge_get_their_twins_with_the_first() -> None:
+    world = World()
+    assert world.online("d-1").writes == []
+    world.online("d-2")
+    fx = world.hello("e-1")
+    assert [order.twin for order in orders(fx) if isinstance(order, Activate)] == ["d-1", "d-2"]
+
+
+def test_a_full_directory_creates_no_more_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_directory, "TWINS_PER_CLOUD_MAX", 1)
+    world = owning("d-1")
+    fx = world.online("d-2")
+    assert fx.counts == {("twins_refused_total", ""): 1}
+    assert (fx.writes, fx.notes[0].level) == ([], "error")
+    homeless = World()
+    homeless.online("d-1")
+    homeless.online("d-2")
+    assert [order.twin for order in orders(homeless.hello("e-1"))] == ["d-1"]  # type: ignore[union-attr]
+
+
+def test_one_edge_too_many_is_not_taken_and_known_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_directory, "EDGES_MAX", 1)
+    world = World("e-1")
+    fx = world.hello("e-2")
+    assert (fx.writes, fx.notes[0].level) == ([], "error")
+    assert len(world.hello("e-1", "s-new").writes) == 1
+
+
+# --- orders and assignments --------------------------------------------------------------------
+
+
+def test_an_order_is_repeated_with_back_off_until_the_edge_confirms() -> None:
+    world = World("e-1")
+    world.online("d-1")
+    sent_s = []
+    for _ in range(12):
+        fx = world.settle()
+        assert fx.wake_in_s is not None
+        if orders(fx):
+            sent_s.append(world.now_s)
+        world.now_s += fx.wake_in_s
+    pauses_s = [later - earlier for earlier, later in pairwise(sent_s)]
+    assert ORDER_RETRY_FIRST_S / 2 <= pauses_s[0] <= 2 * ORDER_RETRY_FIRST_S
+    assert ORDER_RETRY_LAST_S / 2 <= pauses_s[-1] <= ORDER_RETRY_LAST_S
+    world.activated("d-1")
+    world.now_s += 2 * ORDER_RETRY_LAST_S
+    assert orders(world.settle()) == []
+
+
+def test_no_order_is_sent_while_disconnected_and_every_due_one_afterwards() -> None:
+    world = World("e-1")
+    fx = Effects()
+    world.directory.device_online("d-1", 0, Now(0.0, 0), fx)
+    assert world.settle(fx, connected=False).sends == []
+    assert len(orders(world.settle())) == 1
+
+
+def test_a_device_is_assigned_once_its_edge_has_confirmed() -> None:
+    world = World("e-1")
+    world.online("d-1")
+    assert assigned(world.online("d-1")) == {}
+    fx = world.activated("d-1")
+    assert assigned(fx) == {"d-1": Assignment(edge="e-1", epoch=1)}
+    assert messages.load(world.disk["placement", "d-1"])["phase"] == "owned"
+
+
+def test_a_device_that_knows_its_assignment_is_not_told_again() -> None:
+    world = owning("d-1")
+    assert assigned(world.online("d-1", epoch=1)) == {}
+    assert "d-1" in assigned(world.online("d-1", epoch=0))
+
+
+def test_a_confirmation_heard_again_changes_nothing() -> None:
+    world = owning("d-1")
+    fx = world.activated("d-1")
+    assert (fx.writes, fx.sends, fx.counts) == ([], [], {})
+
+
+def test_all_assignments_are_repeated_but_those_not_confirmed() -> None:
+    world = owning("d-1", "d-2")
+    world.online("d-3")
+    fx = Effects()
+    world.directory.assign_all(fx)
+    assert sorted(assigned(fx)) == ["d-1", "d-2"]
+
+
+# --- checkpoints ---------------------------------------------------------------------------------
+
+
+def test_g3_a_checkpoint_is_called_stable_with_the_commit_that_stores_it() -> None:
+    fx = owning("d-1").checkpoint(snapshot(revision=5, last_seq=4))
+    ((kind, key, value),) = fx.writes  # type: ignore[misc]
+    assert (kind, key) == ("snapshot", "d-1")
+    assert messages.parse(messages.SNAPSHOT, value) == snapshot(revision=5, last_seq=4)
+    (order,) = orders(fx)
+    assert isinstance(order, Stable)
+    (mark,) = order.marks
+    assert (mark.twin, mark.epoch, mark.session) == ("d-1", 1, 7)
+    assert (mark.seq, mark.revision) == (4, 5)
+
+
+def test_a_checkpoint_that_is_stored_already_is_called_stable_again() -> None:
+    world = owning("d-1")
+    world.checkpoint(snapshot(revision=5))
+    fx = world.checkpoint(snapshot(revision=5))
+    assert fx.writes == []
+    assert fx.counts == {("checkpoints_total", "known"): 1}
+    assert len(orders(fx)) == 1
+
+
+def test_a_checkpoint_behind_the_stored_one_came_late() -> None:
+    world = owning("d-1")
+    world.checkpoint(snapshot(revision=5))
+    fx = world.checkpoint(snapshot(revision=4))
+    assert (fx.writes, fx.sends) == ([], [])
+    assert fx.counts == {("checkpoints_total", "behind"): 1}
+
+
+def test_g4_a_deposed_owner_changes_nothing_and_is_told_to_let_go() -> None:
+    world = World("e-1", "e-2")
+    world.online("d-1")
+    world.activated("d-1")
+    for fx in (world.checkpoint(snapshot(), edge="e-2"), world.activated("d-1", edge="e-2")):
+        assert fx.writes == []
+        assert fx.counts == {("fenced_total", "event"): 1}
+        assert orders(fx, "e-2") == [Release(store="s-e-2", twin="d-1", epoch=1)]
+
+
+@pytest.mark.parametrize("twin, epoch", [("d-9", 1), ("d-1", 2)])
+def test_a_checkpoint_of_an_unknown_twin_or_epoch_is_fenced_without_an_order(
+    twin: str, epoch: int
+) -> None:
+    fx = owning("d-1").checkpoint(snapshot(twin, epoch=epoch))
+    assert (fx.writes, fx.sends) == ([], [])
+    assert fx.counts == {("fenced_total", "event"): 1}
+
+
+def test_a_checkpoint_before_the_confirmation_waits_for_it() -> None:
+    world = World("e-1")
+    world.online("d-1")
+    fx = world.checkpoint(snapshot())
+    assert (fx.writes, orders(fx)) == ([], [])
+
+
+def test_g7_many_marks_travel_in_several_orders_each_within_a_packet() -> None:
+    twins = [f"d-{number:062d}" for number in range(STABLE_MARKS_MAX + 1)]
+    world = owning(*twins)
+    large = 2**53 - 1
+    fx = world.checkpoint(*(snapshot(twin, large, session=large) for twin in twins))
+    sizes = [len(order.marks) for order in orders(fx) if isinstance(order, Stable)]
+    assert sizes == [STABLE_MARKS_MAX, 1]
+    assert all(len(send.payload) <= PACKET_BYTES_MAX for send in fx.sends)
+
+
+# --- an edge that lost its store --------------------------------------------------------
+
+
+def test_g3_an_edge_with_a_new_store_gets_its_twins_back_from_their_checkpoints() -> None:
+    world = owning("d-1", "d-2")
+    world.checkpoint(snapshot("d-1", revision=5))
+    fx = world.hello("e-1", "s-new")
+    assert orders(fx) == [
+        Activate(store="s-new", twin="d-1", epoch=2, snapshot=snapshot("d-1", revision=5)),
+        Activate(store="s-new", twin="d-2", epoch=2),
+    ]
+    assert fx.counts == {("failovers_total", ""): 2}
+    assert world.disk["edge", "e-1"] == b"s-new"
+    assert messages.load(world.disk["placement", "d-1"])["epoch"] == 2
+
+
+def test_g4_a_checkpoint_from_before_the_loss_is_refused_after_it() -> None:
+    world = owning("d-1")
+    world.hello("e-1", "s-new")
+    world.activated("d-1", epoch=2)
+    fx = world.checkpoint(snapshot("d-1", revision=99, epoch=1))
+    assert (fx.writes, orders(fx)) == ([], [])
+
+
+def test_an_edge_that_returns_with_its_store_loses_nothing() -> None:
+    fx = owning("d-1").hello("e-1")
+    assert (fx.writes, fx.sends) == ([], [])
+
+
+# --- restart --------------------------------------------------------------------------------------
+
+
+def test_a_restart_repeats_the_orders_that_were_not_confirmed_and_no_others() -> None:
+    world = owning("d-1")
+    world.checkpoint(snapshot("d-1"))
+    world.hello("e-1", "s-new")
+    world.online("d-2")
+    world.activated("d-2", epoch=1)
+    before = orders(world.hello("e-1", "s-newer"))
+    world.start()
+    assert orders(world.settle()) == before
+
+
+def test_a_restart_keeps_the_load_of_every_edge_and_every_placement() -> None:
+    world = World("e-1", "e-2")
+    for number in range(5):
+        world.online(f"d-{number}")
+    placements, load = world.directory.placements, world.directory._load
+    world.start()
+    assert world.directory.placements == placements
+    assert world.directory._load == load
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["online", "hello", "activated", "checkpoint", "restart"]),
+        st.sampled_from(["d-1", "d-2", "d-3"]),
+        st.sampled_from(["e-1", "e-2"]),
+        st.integers(0, 3),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_g4_an_epoch_is_ordered_from_one_edge_and_store_only(
+    steps: list[tuple[str, str, str, int]],
+) -> None:
+    world = World()
+    ordered: dict[tuple[str, int], tuple[str, str]] = {}
+    kept: dict[str, int] = {}
+    for what, twin, edge, number in steps:
+        world.now_s += 100.0
+        match what:
+            case "online":
+                fx = world.online(twin, number)
+            case "hello":
+                fx = world.hello(edge, f"s-{number}")
+            case "activated":
+                fx = world.activated(twin, number + 1, edge)
+            case "checkpoint":
+                fx = world.checkpoint(snapshot(twin, number, epoch=number + 1), edge=edge)
+            case _:
+                world.start()
+                fx = world.settle()
+        for owner in ("e-1", "e-2"):
+            for order in orders(fx, owner):
+                if isinstance(order, Activate):
+                    to = ordered.setdefault((order.twin, order.epoch), (owner, order.store))
+                    assert to == (owner, order.store)
+        for name, one in world.directory.snapshots.items():
+            assert one.revision >= kept.get(name, 0)
+            kept[name] = one.revision
+        placed = [each.owner for each in world.directory.placements.values()]
+        assert all(world.directory._load[edge] == placed.count(edge) for edge in set(placed))
