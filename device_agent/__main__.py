@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from device_agent.choice import open_source
 from device_agent.config import DeviceConfig
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
-from device_agent.sources import Source, SourceChoice, open_source
+from device_agent.sources import Source
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.log import configure_log
@@ -47,7 +48,7 @@ async def run_device(config: DeviceConfig) -> None:
     clock = SystemClock()
     with open_data_dir(config.data_dir) as folder:
         store = SqliteStore(folder / "device.sqlite", {})
-        source = open_source(_choice(config, _started_ms(store, clock)), clock)
+        source = open_source(config.source, config.id, _started_ms(store, clock), clock)
         machine = _fleet(config, source, store.store_id)
         recorder = TallyRecorder()
         inbox = Inbox()
@@ -106,21 +107,6 @@ def _bus(config: DeviceConfig, source: Source) -> MqttBus:
         client_id=config.id,
         filters=[each for device in source.devices for each in topics.device_filters(device.twin)],
         will=Send(topics.status(config.id), messages.encode(Status(state="lost")), retain=True),
-    )
-
-
-def _choice(config: DeviceConfig, started_ms: int) -> SourceChoice:
-    chosen = config.source
-    return SourceChoice(
-        source=chosen.kind,
-        start_ms=started_ms,
-        agent=config.id,
-        trace=chosen.trace,
-        speed=chosen.speed,
-        first=chosen.first,
-        last=chosen.last,
-        seed=chosen.seed,
-        period_s=chosen.period_s,
     )
 
 

@@ -21,7 +21,8 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from device_agent.sources import SAMPLE_PERIOD, Device, Pace
+from device_agent.pace import SAMPLE_PERIOD, Pace
+from device_agent.sources import Device
 from twin_runtime.core.effects import Sample
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import DEVICES_PER_PROCESS_MAX

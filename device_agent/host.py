@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from device_agent.pace import SAMPLE_PERIOD, Pace
 from device_agent.processes import Group, Processes, process_sensors, slug
 from device_agent.sensors import (
     BYTES,
@@ -31,7 +32,7 @@ from device_agent.sensors import (
     against_time,
     number_spec,
 )
-from device_agent.sources import SAMPLE_PERIOD, Device, Pace
+from device_agent.sources import Device
 from twin_runtime.core.effects import Sample
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.messages import Description, FeatureSpec

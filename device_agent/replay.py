@@ -12,7 +12,8 @@ import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from device_agent.sources import WAKE_PERIOD_S_MIN, Device
+from device_agent.pace import WAKE_PERIOD_S_MIN
+from device_agent.sources import Device
 from device_agent.trace import Trace
 from twin_runtime.core.effects import Sample
 from twin_runtime.core.errors import InvalidConfiguration

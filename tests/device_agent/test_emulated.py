@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from device_agent.choice import open_source
+from device_agent.config import SourceConfig
 from device_agent.emulated import DAY_MS, EmulatedSource, air, room
-from device_agent.sources import SourceChoice, open_source
 from twin_runtime.core.effects import Sample
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import BATCH_EVENTS_MAX
@@ -167,11 +168,11 @@ def test_what_is_not_there_cannot_be_written(clock: Any) -> None:
     assert "temperature_c" in source.act("d-emulated-00001", "features/temperature_c/value", 1)
 
 
-@pytest.mark.parametrize("first,last", [(0, 5), (3, 2), (1, 5_001)])
+@pytest.mark.parametrize("first,last", [(3, 2), (1, 5_001)])
 def test_a_range_that_cannot_be_emulated_is_refused(clock: Any, first: int, last: int) -> None:
-    choice = SourceChoice("emulated", 0, first=first, last=last)
+    choice = SourceConfig(kind="emulated", first=first, last=last)
     with pytest.raises(InvalidConfiguration, match=f"{first} to {last}"):
-        open_source(choice, clock)
+        open_source(choice, "d-agent", 0, clock)
 
 
 def test_a_full_process_yields_bounded_lists_of_declared_values(

@@ -13,10 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
+from device_agent.choice import open_source
+from device_agent.config import SourceConfig
 from device_agent.host import HostSource, host_sensors
 from device_agent.processes import Group, Processes, process_sensors, slug
 from device_agent.sensors import Look, Slope
-from device_agent.sources import SourceChoice, open_source
 from twin_runtime.core.effects import Now, Sample
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.ids import parse_twin_id
@@ -66,7 +67,7 @@ def test_the_host_its_cores_and_its_largest_processes_are_devices(
     clock: Any, run_virtual: Run
 ) -> None:
     async def twins() -> list[str]:
-        source = open_source(SourceChoice("host", 0), clock)
+        source = open_source(SourceConfig(kind="host"), "d-agent", 0, clock)
         return [device.twin for device in source.devices]
 
     found = run_virtual(twins())
@@ -78,7 +79,7 @@ def test_the_host_its_cores_and_its_largest_processes_are_devices(
 
 def test_a_board_reports_itself_only(clock: Any, run_virtual: Run) -> None:
     async def twins() -> list[str]:
-        source = open_source(SourceChoice("board", 0), clock)
+        source = open_source(SourceConfig(kind="board"), "d-agent", 0, clock)
         return [device.twin for device in source.devices]
 
     assert len(run_virtual(twins())) == 1
@@ -261,7 +262,7 @@ def test_a_host_named_like_one_of_its_parts_is_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("source", ["", "hosts", "host:x", "replay", "replay:", "emulated:5"])
 def test_a_source_that_is_unknown_is_refused_with_the_choices(source: str) -> None:
     with pytest.raises(InvalidConfiguration, match="replay:DIR"):
-        open_source(SourceChoice(source, 0), SystemClock())
+        open_source(SourceConfig(kind=source), "d-agent", 0, SystemClock())
 
 
 def test_an_idle_host_with_all_its_parts_costs_at_most_a_hundredth_of_a_core(

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device_agent.choice import open_source
+from device_agent.config import SourceConfig
 from device_agent.replay import ReplaySource
-from device_agent.sources import SourceChoice, open_source
 from device_agent.trace import Trace, load_trace
 from twin_runtime.core.effects import Sample
 from twin_runtime.core.errors import InvalidConfiguration
@@ -342,7 +343,10 @@ def test_a_replay_is_chosen_by_its_directory_and_yields_bounded_lists(
     clock: Any, run_virtual: Run
 ) -> None:
     async def sizes() -> list[int]:
-        choice = SourceChoice(f"replay:{REAL}", START_MS, trace="library2", speed=1e9)
-        return [len(batch) async for batch in open_source(choice, clock).samples({})]
+        choice = SourceConfig(kind=f"replay:{REAL}", trace="library2", speed=1e9)
+        return [
+            len(batch)
+            async for batch in open_source(choice, "d-agent", START_MS, clock).samples({})
+        ]
 
     assert max(run_virtual(sizes())) == BATCH_EVENTS_MAX
