@@ -15,7 +15,7 @@ from twin_runtime.core.limits import (
     REPUBLISH_TWINS_MAX,
     SNAPSHOT_BYTES_MAX,
 )
-from twin_runtime.core.messages import Activate, Checkpoint, Release, Snapshot
+from twin_runtime.core.messages import Activate, Checkpoint, Release, Snapshot, Status
 
 
 def now(monotonic_s: float) -> Now:
@@ -127,3 +127,17 @@ def test_g7_tables_of_a_twin_that_is_gone_are_empty() -> None:
     settled(twins, 200.0)
     tables = (twins._live, twins._published_s, twins._waiting, twins._checkpoint_due_s)
     assert tables == ({}, {}, {}, {})
+
+
+def test_a_released_twin_takes_its_levels_along_and_leaves_its_counts() -> None:
+    twins, fx = owning(2), Effects()
+    for twin_id, rows in (("d-0", 5), ("d-1", 7)):
+        counters = {"outbox_rows": rows, "reports_produced_total": 10}
+        twins.device_said(twin_id, Status(state="online", counters=counters))
+    twins.release(Release(store="s", twin="d-0", epoch=3), fx)
+    assert twins.counters.totals["outbox_rows"] == 7
+    assert twins.counters.totals["reports_produced_total"] == 20
+    began_anew = Status(state="online", counters={"outbox_rows": 1, "reports_produced_total": 2})
+    twins.device_said("d-1", began_anew)
+    assert twins.counters.totals["outbox_rows"] == 1
+    assert twins.counters.totals["reports_produced_total"] == 22
