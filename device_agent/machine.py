@@ -9,9 +9,7 @@ States of the way to the edge:
 
 Everything a restart needs is in two kinds of rows: `outbox` (one per report) and `device`
 (the mark, the route, what was obeyed). The `device` row rides on the next report unless
-it must be durable first: a command is marked obeyed *before* it is carried out, so it
-is carried out at most once; a desired value is kept and carried out again after every
-start, since it is a level.
+it must be durable first: commands and desired values are obeyed from disk (`duties.py`).
 
 A command or desired value is obeyed only from the assigned edge at the current epoch.
 An agent that hears of a larger session after its own was acknowledged has a twin with
@@ -24,12 +22,11 @@ from hashlib import sha256
 from typing import Any, TypeVar
 from zlib import crc32
 
+from device_agent.duties import Duties
 from twin_runtime.core import messages, topics
-from twin_runtime.core.desired import feature_of
 from twin_runtime.core.effects import Act, Acted, Effects, Note, Now, Put, Row, Sample, Send
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import (
-    DESIRED_PER_TWIN_MAX,
     HEARTBEAT_PERIOD_S,
     OUTBOX_REPORTS_MAX,
     REPORT_BYTES_MAX,
@@ -72,9 +69,7 @@ class DeviceMachine:
         self._keep_stable = keep_stable_reports
         self._outbox = self._new_outbox(0)
         self._edge, self._epoch = "", 0
-        self._obeyed = (0, 0)
-        self._obeying: dict[str, Any] | None = None
-        self._desired: dict[str, dict[str, Any]] = {}
+        self._duties = Duties(twin, description.features)
         self._described = ""
         self._digest = sha256(messages.encode(description)).hexdigest()[:16]
         self._acknowledged = False
@@ -102,16 +97,11 @@ class DeviceMachine:
         self._outbox.restore(stored, Mark(**own["mark"]) if own else None)
         if own:
             self._edge, self._epoch = own["route"]
-            self._obeyed = (own["obeyed"][0], own["obeyed"][1])
-            self._obeying = own["obeying"]
-            self._desired = own["desired"]
             self._described = own["described"]
-        if self._obeying is not None:
-            cut_off = "interrupted by a restart: it may or may not have been carried out"
-            path, number = self._obeying["path"], self._obeying["number"]
-            self.acted(Acted(self.twin, path, number, "rejected", cut_off), now, fx)
-        for path, entry in self._desired.items():
-            fx.acts.append(Act(self.twin, path, entry["number"], entry["value"]))
+            levels, cut_off = self._duties.restore(own)
+            fx.acts += levels
+            for acted in cut_off:
+                self.acted(acted, now, fx)
 
     def connected(self, now: Now, fx: Effects) -> None:
         """The bus is up: say so, and send the window again."""
@@ -220,7 +210,7 @@ class DeviceMachine:
             if (held_ms := self._outbox.held_ms) is not None:  # no other sample may ever come
                 self._report({}, held_ms, now, fx)
         elif topic.verb == "command":
-            self._command(_of(topic, messages.parse(messages.COMMAND, payload)), now, fx)
+            self._obey(_of(topic, messages.parse(messages.COMMAND, payload)), now, fx)
         elif topic.verb == "desired":
             self._wish(_of(topic, messages.parse(messages.DESIRED, payload)), fx)
         elif topic.verb == "error":
@@ -228,6 +218,9 @@ class DeviceMachine:
             fx.count("refusals_heard_total")
             text = f"{self.twin}: {topic.edge} refused {refusal.pointer or 'a message'}: "
             fx.notes.append(Note("warning", f"{text}{refusal.message} ({refusal.code})"))
+
+    def _is_mine(self, edge: str, epoch: int) -> bool:
+        return (edge, epoch) == (self._edge, self._epoch)
 
     def _assigned(self, assignment: messages.Assignment, now: Now, fx: Effects) -> None:
         if assignment.epoch <= self._epoch:
@@ -242,7 +235,7 @@ class DeviceMachine:
         stable = self._outbox.mark.stable
         self._outbox.stabilise(ack.session, ack.stable)
         self._unsaved |= self._outbox.mark.stable != stable
-        if (ack.edge, ack.epoch) != (self._edge, self._epoch):
+        if not self._is_mine(ack.edge, ack.epoch):
             fx.count("fenced_total", "ack")
             return
         heard = self._outbox.acknowledge(ack)
@@ -285,43 +278,27 @@ class DeviceMachine:
 
     # --- obeying ------------------------------------------------------------------------
 
-    def _command(self, command: Command, now: Now, fx: Effects) -> None:
-        fence = (command.epoch, command.number)
-        if (command.edge, command.epoch) != (self._edge, self._epoch) or fence <= self._obeyed:
+    def _obey(self, command: Command, now: Now, fx: Effects) -> None:
+        if not self._is_mine(command.edge, command.epoch):
             fx.count("fenced_total", "command")
             return
-        path = f"commands/{command.kind}"
-        self._obeyed = fence
-        self._obeying = {"path": path, "number": command.number}
+        act = self._duties.command(command, now.monotonic_s)
+        if act is None:
+            fx.count("fenced_total", "command")
+            return
         self._save(fx)
-        expires_s = now.monotonic_s + command.valid_for_s
-        fx.acts.append(Act(self.twin, path, command.number, command.arguments, expires_s))
+        fx.acts.append(act)
 
     def _wish(self, desired: messages.Desired, fx: Effects) -> None:
-        if (desired.edge, desired.epoch) != (self._edge, self._epoch):
+        if not self._is_mine(desired.edge, desired.epoch):
             fx.count("fenced_total", "desired")
-            return
-        for path, entry in desired.entries.items():
-            # A new owner may number again from an older revision, so its epoch counts first.
-            known = self._desired.get(path, {"epoch": 0, "number": 0})
-            if (desired.epoch, entry.number) <= (known["epoch"], known["number"]):
-                continue
-            wanted = {"epoch": desired.epoch, "number": entry.number, "value": entry.value}
-            self._desired[path] = wanted
-            while len(self._desired) > DESIRED_PER_TWIN_MAX:
-                self._desired.pop(next(iter(self._desired)))
+        elif acts := self._duties.wish(desired):
             self._save(fx)
-            fx.acts.append(Act(self.twin, path, entry.number, entry.value))
+            fx.acts += acts
 
     def refuse(self, act: Act) -> str:
         """Why `act` cannot be carried out whatever the source says, or ''."""
-        feature = feature_of(act.path)
-        if feature is None:
-            return "" if act.path.startswith("commands/") else f"{act.path} is not a desired path"
-        spec = self.description.features.get(feature)
-        if spec is None or not spec.writable:
-            return f"feature {feature!r} is not writable"
-        return "" if accepts(spec.type, act.value) else f"{feature!r} takes a {spec.type}"
+        return self._duties.refuse(act)
 
     def acted(self, acted: Acted, now: Now, fx: Effects) -> None:
         """Report what became of a command or a desired value."""
@@ -329,9 +306,8 @@ class DeviceMachine:
         reason = acted.reason[:STRING_CHARS_MAX]
         outcome = {"number": acted.number, "outcome": acted.outcome, "reason": reason}
         content: dict[str, Any] = {"outcomes": {acted.path: outcome}}
-        if self._obeying == {"path": acted.path, "number": acted.number}:
-            content["obeyed"] = self._obeyed
-            self._obeying = None
+        if self._duties.settle(acted):
+            content["obeyed"] = self._duties.obeyed
             self._unsaved = True
         # Not a measurement: it must not move the time up to which a source has measured.
         self._report(content, self._outbox.newest_observed_ms or 0, now, fx)
@@ -358,10 +334,8 @@ class DeviceMachine:
         row = {
             "mark": asdict(self._outbox.mark),
             "route": (self._edge, self._epoch),
-            "obeyed": self._obeyed,
-            "obeying": self._obeying,
-            "desired": self._desired,
             "described": self._described,
+            **self._duties.row(),
         }
         fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
         self._unsaved = False

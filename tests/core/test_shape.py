@@ -100,3 +100,8 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
     )
     assert len(core.encode(twin)) <= worst_case_bytes(description)
     assert len(core.encode_document(twin, features)) <= worst_case_bytes(description)
+
+
+def test_a_name_that_is_no_text_is_no_string() -> None:
+    assert accepts("string", "caf\u00e9")
+    assert not accepts("string", "caf\udce9")

@@ -45,8 +45,17 @@ def accepts(kind: Kind, value: Any) -> bool:
     if found is int:
         return kind in ("number", "integer") and -INTEGER_MAX <= value <= INTEGER_MAX
     if found is str:
-        return kind == "string" and len(value) <= STRING_CHARS_MAX
+        return kind == "string" and len(value) <= STRING_CHARS_MAX and _is_text(value)
     return value is None or (found is bool and kind == "boolean")
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: what an operating system calls a name may not."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def worst_case_bytes(description: Description) -> int:
