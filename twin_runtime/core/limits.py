@@ -48,6 +48,32 @@ RECONNECT_FIRST_S = 0.1
 RECONNECT_LAST_S = 5.0  # a restarted broker is found within seconds, never hammered
 BUS_TIMEOUT_S = 10.0  # a broker that answers later than this is as good as gone
 KEEPALIVE_S = 30  # a broker calls a silent client dead after 1.5 of them (MQTT 3.1.1)
+# A connection that lasted this long was no accident: the next back-off starts anew.
+CONNECTION_LASTING_S = 2 * RECONNECT_LAST_S
+# A packet of 1,000 filters is 40 KB; a process of 5,000 devices has 10,000 filters.
+FILTERS_PER_PACKET_MAX = 1_000
+# What may wait for a slow broker: 80,000 reports, several seconds of its full rate.
+OUTGOING_BYTES_MAX = 16 * 1024 * 1024
+# Messages written together where each needs a task: beyond, a task costs more, not less.
+OUTGOING_TASKS_MAX = 32
+# A goodbye to a broker that hears takes a millisecond; to one that does not, these.
+GOODBYE_S = 0.5
+CLOSE_ATTEMPTS_MAX = 3
+CLOSE_ATTEMPT_S = 2.0  # three goodbyes, should each part of one have to be waited for
+
+# --- a broker of our own ------------------------------------------------------------
+# Four seconds of a broker's full rate, for a subscriber that is busy; its default of
+# 1,000 lost 95 % of a burst of 50,000. The bytes bound it where messages are large.
+BROKER_QUEUED_MESSAGES_MAX = 200_000
+BROKER_QUEUED_BYTES_MAX = 256 * 1024 * 1024
+BROKER_INFLIGHT_MESSAGES_MAX = 1_000  # QoS 1 of foreign clients; ours use none
+BROKER_PACKET_BYTES_MAX = 1024 * 1024  # NATS' own default; ours are below 64 KiB
+BROKER_READY_RETRY_S = 0.01  # both are ready within 20 ms
+# A NATS server's first sessions after a start may miss retained topics; after a session
+# of this length none did.
+BROKER_WARM_UP_S = 0.2
+BROKER_LOG_BYTES_MAX = 256 * 1024  # 2,000 complaints, and as many in one older file
+BROKER_LAST_WORDS_BYTES_MAX = 400  # of what it said, in the error when it does not start
 
 # --- levels and timers --------------------------------------------------------------
 HEARTBEAT_PERIOD_S = 30.0  # `status` is repeated; readers call a device lost after 3 of them
@@ -62,6 +88,7 @@ REPUBLISH_PAUSE_S = 0.05  # and so long between two goes: 5,000 documents/s
 TOPICS_REMEMBERED_MAX = 16_384  # parsed topics an edge remembers; more are parsed each time
 ORDER_RETRY_FIRST_S = 1.0
 ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
+COMMANDS_OBEYING_MAX = 64  # commands of one device whose end is not reported yet
 COMMAND_VALID_S_MAX = 86_400.0  # a day; what should hold for longer is a desired value
 REFUSAL_PERIOD_S = 1.0  # at most one error answer per twin and second
 REFUSALS_REMEMBERED_MAX = 4_096  # twins answered within that period; beyond, some twice
