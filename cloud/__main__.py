@@ -12,6 +12,7 @@ from cloud.machine import CloudMachine
 from twin_runtime.adapters import metrics, mqtt_bus, things_http
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import SystemClock, exit_code, run_process
 from twin_runtime.adapters.sqlite_store import SqliteStore
@@ -45,6 +46,7 @@ async def run_cloud(config: CloudConfig) -> None:
             client_id=CLOUD,
             filters=topics.cloud_filters(),
             will=Send(topics.status(CLOUD), gone, retain=True),
+            session=gmqtt_session,
         )
         clock, health = SystemClock(), Health()
         view: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from edge_node.twins import HISTORY
 from twin_runtime.adapters import metrics, mqtt_bus, things_http
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import SystemClock, exit_code, run_process
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
@@ -51,6 +52,7 @@ async def run_edge(config: EdgeConfig) -> None:
             client_id=config.id,
             filters=topics.edge_filters(config.id),
             will=Send(topics.status(config.id), gone, retain=True),
+            session=gmqtt_session,
         )
         clock, health = SystemClock(), Health()
         view: dict[str, Any] = {}

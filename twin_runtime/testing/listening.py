@@ -30,13 +30,10 @@ class Heard:
     def __init__(self, bus: CountingBus) -> None:
         self.bus = bus
         self.events: list[Event] = []
+        self.messages: list[Message] = []  # of the events
         self.running = asyncio.Event()
         self.running.set()
         self._more = asyncio.Event()
-
-    @property
-    def messages(self) -> list[Message]:
-        return [each for each in self.events if isinstance(each, Message)]
 
     @property
     def payloads(self) -> list[bytes]:
@@ -71,6 +68,7 @@ class Heard:
         async with aclosing(self.bus.messages()) as arriving:
             async for events in arriving:
                 self.events += events
+                self.messages += (each for each in events if isinstance(each, Message))
                 self._more.set()
                 await self.running.wait()
 

@@ -1,0 +1,192 @@
+"""An MQTT session by aiomqtt: for devices and tools. It comes with the base install.
+
+Two things are done about how aiomqtt carries messages:
+
+- Receiving: it makes a task for each message that is taken from its queue. Its
+  `queue_type` is public, so it gets one that keeps nothing and hands each message on.
+- Sending: its `publish` returns once the loop has written the packet. So a task of our
+  own waits for that, for some messages at a time, and what the broker does not take in
+  the meantime is bounded in bytes. A goodbye waits until all is written, for a moment.
+
+aiomqtt connects in a thread, which no cancellation reaches. So connecting is a task that
+is not cancelled with us: who gives up waits for it, for a moment, and closes what came of
+it. A thread that takes longer than that (a host that does not answer) ends by itself.
+"""
+
+import asyncio
+import logging
+import math
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import aiomqtt
+
+from twin_runtime.adapters.mqtt_session import Deliver, Subscriber, subscribe_all, unless_lost
+from twin_runtime.core.effects import Message, Send
+from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.limits import (
+    BUS_TIMEOUT_S,
+    GOODBYE_S,
+    KEEPALIVE_S,
+    OUTGOING_BYTES_MAX,
+    OUTGOING_TASKS_MAX,
+)
+
+_NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+# What the libraries would say of a lost connection the bus says, once and in words.
+_library_log = logging.getLogger("diten.bus.library")
+_library_log.setLevel(logging.CRITICAL)
+
+
+class AiomqttSession:
+    """See `Session`."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        self._out: deque[Send] = deque()
+        self._out_bytes = 0
+        self._more = asyncio.Event()
+        self._closing = False
+        name = f"bus {client.identifier}"
+        self.lost = asyncio.create_task(_until_lost(client), name=f"{name} watch")
+        self._writing = asyncio.create_task(self._write(), name=f"{name} write")
+
+    async def subscribe(self, filters: Sequence[str]) -> None:
+        """Return when all are granted."""
+
+        async def subscribe(chunk: list[str]) -> Sequence[int]:
+            granted = await self._client.subscribe([(each, 0) for each in chunk])
+            return [code if isinstance(code, int) else code.value for code in granted]
+
+        subscribing = asyncio.create_task(subscribe_all(filters, subscribe))
+        try:
+            await unless_lost(self.lost, subscribing)
+        finally:
+            subscribing.cancel()
+
+    def publish(self, sends: Sequence[Send]) -> int:
+        dropped = 0
+        for send in sends:
+            if self._out_bytes + len(send.payload) > OUTGOING_BYTES_MAX or self.lost.done():
+                dropped += 1
+            else:
+                self._out.append(send)
+                self._out_bytes += len(send.payload)
+        self._more.set()
+        return dropped
+
+    async def until_lost(self) -> str:
+        await asyncio.wait((self.lost, self._writing), return_when=asyncio.FIRST_COMPLETED)
+        if self._writing.done():
+            self._writing.result()  # a mistake of ours is raised here
+        return await self.lost
+
+    async def close(self) -> None:
+        """Let what was handed over be written, for a moment, and end."""
+        self._closing = True
+        self._more.set()
+        try:
+            await asyncio.wait(
+                (self.lost, self._writing),
+                timeout=GOODBYE_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            self._writing.cancel()
+            self.lost.cancel()
+
+    async def _write(self) -> None:
+        try:
+            while not self._closing:
+                await self._more.wait()
+                self._more.clear()
+                while self._out:
+                    await self._write_some()
+        except* aiomqtt.MqttError:  # the connection is lost, and `lost` tells
+            pass
+
+    async def _write_some(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(len(self._out), OUTGOING_TASKS_MAX)):
+                topic, payload, retain = self._out.popleft()
+                self._out_bytes -= len(payload)
+                # For ever: a broker that does not read is found out by the keepalive.
+                writing = self._client.publish(topic, payload, 0, retain, timeout=math.inf)
+                group.create_task(writing)
+
+
+@asynccontextmanager
+async def aiomqtt_session(
+    subscriber: Subscriber, deliver: Deliver
+) -> AsyncIterator[AiomqttSession]:
+    """Be connected and subscribed; see `Connect`."""
+    client = _new_client(subscriber, deliver)
+    name = f"bus {subscriber.client_id} connect"
+    connecting = asyncio.create_task(client.__aenter__(), name=name)
+    try:
+        await _connected(connecting)
+        session = AiomqttSession(client)
+        try:
+            await session.subscribe(subscriber.filters)
+            yield session
+        finally:
+            await session.close()
+    except aiomqtt.MqttError as error:
+        raise Unavailable(str(error)) from None
+    finally:
+        await _say_goodbye(client, connecting)
+
+
+async def _connected(connecting: asyncio.Task[aiomqtt.Client]) -> None:
+    try:
+        async with asyncio.timeout(BUS_TIMEOUT_S):
+            await asyncio.shield(connecting)
+    except TimeoutError:
+        raise Unavailable(f"no answer within {BUS_TIMEOUT_S:g} s") from None
+
+
+def _new_client(subscriber: Subscriber, deliver: Deliver) -> aiomqtt.Client:
+    will = subscriber.will
+    return aiomqtt.Client(
+        subscriber.host,
+        subscriber.port,
+        identifier=subscriber.client_id,
+        protocol=aiomqtt.ProtocolVersion.V311,
+        clean_session=True,
+        will=will and aiomqtt.Will(will.topic, will.payload, qos=0, retain=will.retain),
+        keepalive=KEEPALIVE_S,
+        timeout=BUS_TIMEOUT_S,
+        socket_options=(_NO_DELAY,),
+        queue_type=_handing_to(deliver),
+        logger=_library_log,
+    )
+
+
+def _handing_to(deliver: Deliver) -> type[asyncio.Queue[aiomqtt.Message]]:
+    """A queue that keeps nothing: each message goes to `deliver` as it comes."""
+
+    class Arrivals(asyncio.Queue[aiomqtt.Message]):
+        def put_nowait(self, item: aiomqtt.Message) -> None:
+            assert isinstance(item.payload, bytes), "paho hands over what came"
+            deliver(Message(item.topic.value, item.payload))
+
+    return Arrivals
+
+
+async def _until_lost(client: aiomqtt.Client) -> str:
+    try:
+        await anext(client.messages)
+    except aiomqtt.MqttError as error:
+        return str(error.__cause__ or error)
+    raise AssertionError("a message was queued")
+
+
+async def _say_goodbye(client: aiomqtt.Client, connecting: asyncio.Task[aiomqtt.Client]) -> None:
+    await asyncio.wait((connecting,), timeout=GOODBYE_S)
+    connecting.cancel()
+    # Also after a failed beginning: only so is a socket closed whose broker was silent.
+    with suppress(aiomqtt.MqttError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_S):
+            await client.__aexit__(None, None, None)
