@@ -7,16 +7,19 @@ After a restart all of this follows from the rows:
 
     placement   phase, owner, epoch          one per twin
     snapshot    the last checkpoint          one per twin that has one
-    edge        the id of the edge's store   one per edge
+    edge        the id of its store, and of  one per edge
+                those that it has lost
 
 An edge that returns with another store has lost its twins: each is activated there again,
 at the next epoch, from its checkpoint, and the devices send what came after it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from twin_runtime.core import messages, ownership, topics
+from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.backoff import backoff_s
 from twin_runtime.core.effects import Effects, Note, Now, Put, Row, Send
 from twin_runtime.core.ids import EdgeId
@@ -24,6 +27,10 @@ from twin_runtime.core.limits import (
     EDGES_MAX,
     ORDER_RETRY_FIRST_S,
     ORDER_RETRY_LAST_S,
+    ORDERS_MAX,
+    REPUBLISH_PAUSE_S,
+    REPUBLISH_TWINS_MAX,
+    RETIRED_STORES_MAX,
     STABLE_MARKS_MAX,
     TWINS_PER_CLOUD_MAX,
 )
@@ -62,14 +69,18 @@ class Directory:
         self._stores: dict[str, str] = {}
         self._load: dict[str, int] = {}
         self._homeless: dict[str, None] = {}  # heard of before any edge was
-        self._orders: dict[str, tuple[int, float]] = {}  # twin: (attempt, due)
+        self._orders = Agenda()
+        self._attempts: dict[str, int] = {}  # orders not confirmed yet
+        self._retired: dict[str, list[str]] = {}  # stores that an edge has lost
+        self._repeat: Iterator[str] | None = None  # the round of assignments that is under way
         self._marks: dict[str, list[StableMark]] = {}
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Load everything; orders that were not confirmed are due at once."""
         for row in rows:
             if row.kind == EDGE_ROW:
-                self._stores[row.key] = row.value.decode()
+                edge = messages.load(row.value)
+                self._stores[row.key], self._retired[row.key] = edge["store"], edge["retired"]
                 self._load.setdefault(row.key, 0)
             elif row.kind == PLACEMENT_ROW:
                 self._place(row.key, Placement(**messages.load(row.value)))
@@ -107,16 +118,26 @@ class Directory:
     # --- edges --------------------------------------------------------------------------
 
     def hello(self, edge: str, store: str, now: Now, fx: Effects) -> None:
-        """An edge is up. With a new store it has lost what it owned."""
+        """An edge is up. With a new store it has lost what it owned. A store that was
+        replaced never comes back: such a hello is late, or of another edge with this id."""
         known = self._stores.get(edge)
         if known is None and len(self._stores) >= EDGES_MAX:
             fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
             return
-        if known == store:
+        retired = self._retired.setdefault(edge, [])
+        if store in retired:
+            fx.count("fenced_total", "hello")
+            text = f"{edge} speaks with store {store}, which {known} has replaced: old news, or two"
+            fx.notes.append(Note("warning", f"{text} edges with one id"))
+        if known == store or store in retired:
             return
         self._stores[edge] = store
         self._load.setdefault(edge, 0)
-        fx.writes.append(Put(EDGE_ROW, edge, store.encode()))
+        if known is not None:
+            retired.append(known)
+            del retired[:-RETIRED_STORES_MAX]
+        row = {"store": store, "retired": retired}
+        fx.writes.append(Put(EDGE_ROW, edge, messages.dump(row)))
         if known is not None:
             self._recover(edge, now, fx)
         for twin in list(self._homeless):
@@ -137,7 +158,8 @@ class Directory:
         owned = placement and ownership.activated(placement, edge, event.epoch)
         if owned:
             self._place(event.twin, owned)
-            self._orders.pop(event.twin, None)
+            self._orders.drop(event.twin)
+            self._attempts.pop(event.twin, None)
             fx.writes.append(_placement_row(event.twin, owned))
             self._assign(event.twin, owned, fx)
         elif placement is None or not ownership.is_current(placement, edge, event.epoch):
@@ -184,11 +206,24 @@ class Directory:
 
     # --- what is repeated ---------------------------------------------------------------
 
-    def assign_all(self, fx: Effects) -> None:
-        """Repeat every assignment: the broker may have forgotten them."""
-        for twin, placement in self.placements.items():
+    def repeat_assignments(self, fx: Effects) -> bool:
+        """Repeat some assignments, since the broker may have forgotten them; whether more
+        are to come in this round."""
+        if self._repeat is None:
+            self._repeat = iter(list(self.placements))
+        batch = list(islice(self._repeat, REPUBLISH_TWINS_MAX))
+        for twin in batch:
+            placement = self.placements[twin]
             if placement.phase == "owned":
                 self._assign(twin, placement, fx)
+        if len(batch) == REPUBLISH_TWINS_MAX:
+            return True
+        self._repeat = None
+        return False
+
+    def begin_again(self) -> None:
+        """Whatever was said may be lost: repeat all assignments, from the first."""
+        self._repeat = None
 
     def settle(self, now: Now, fx: Effects, *, connected: bool) -> None:
         """Send what this batch made stable, and the orders that are due."""
@@ -199,12 +234,15 @@ class Directory:
         self._marks = {}
         if not connected:
             return
-        for twin, (attempt, due_s) in self._orders.items():
-            if due_s <= now.monotonic_s:
-                self._order(twin, fx)
-                pause_s = backoff_s(twin, attempt, ORDER_RETRY_FIRST_S, ORDER_RETRY_LAST_S)
-                self._orders[twin] = (attempt + 1, now.monotonic_s + pause_s)
-            fx.wake_by(self._orders[twin][1] - now.monotonic_s)
+        for twin in self._orders.take(now.monotonic_s, ORDERS_MAX):
+            self._order(twin, fx)
+            attempt = self._attempts.get(twin, 0)
+            pause_s = backoff_s(twin, attempt, ORDER_RETRY_FIRST_S, ORDER_RETRY_LAST_S)
+            self._attempts[twin] = attempt + 1
+            self._orders.set(twin, now.monotonic_s + pause_s)
+        next_s = self._orders.next_s()
+        if next_s is not None:
+            fx.wake_by(max(next_s - now.monotonic_s, REPUBLISH_PAUSE_S))
 
     def _order(self, twin: str, fx: Effects) -> None:
         placement = self.placements[twin]
@@ -219,7 +257,8 @@ class Directory:
 
     def _move_to(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
         self._place(twin, placement)
-        self._orders[twin] = (0, now.monotonic_s)
+        self._attempts.pop(twin, None)
+        self._orders.set(twin, now.monotonic_s)
         fx.writes.append(_placement_row(twin, placement))
 
     def _place(self, twin: str, placement: Placement) -> None:
@@ -229,7 +268,7 @@ class Directory:
         self._load[placement.owner] = self._load.get(placement.owner, 0) + 1
         self.placements[twin] = placement
         if placement.phase == "activating":
-            self._orders.setdefault(twin, (0, 0.0))
+            self._orders.set(twin, 0.0)
 
     def _keep(self, snapshot: Snapshot, row: bytes) -> None:
         self.snapshots[snapshot.twin] = Kept(

@@ -26,7 +26,7 @@ from twin_runtime.core.effects import (
 )
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PERIOD_S
+from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PAUSE_S, REPUBLISH_PERIOD_S
 from twin_runtime.core.messages import Activated, Checkpoint, Hello
 
 NEVER = float("inf")
@@ -78,6 +78,7 @@ class CloudMachine:
                     self._connected = True
                     self._say("online", now, fx)
                     self._repeat_due_s = now.monotonic_s
+                    self.directory.begin_again()
                 case Disconnected():
                     self._connected = False
                     self._beat_due_s = self._repeat_due_s = NEVER
@@ -86,8 +87,9 @@ class CloudMachine:
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
         if now.monotonic_s >= self._repeat_due_s:
-            self.directory.assign_all(fx)
-            self._repeat_due_s = now.monotonic_s + REPUBLISH_PERIOD_S
+            more = self.directory.repeat_assignments(fx)
+            pause_s = REPUBLISH_PAUSE_S if more else REPUBLISH_PERIOD_S
+            self._repeat_due_s = now.monotonic_s + pause_s
         self.directory.settle(now, fx, connected=self._connected)
         for due_s in (self._beat_due_s, self._repeat_due_s):
             if due_s != NEVER:

@@ -2,15 +2,14 @@
 
 `FleetMachine` is the machine a device process runs, be it one device on a board or a
 thousand emulated ones. It gives each event to the device it concerns and wakes the
-devices whose time has come: a heap of `(due_s, twin)` in which outdated entries are
-skipped, so a quiet fleet costs nothing.
+devices whose time has come; a quiet fleet costs nothing.
 """
 
-import heapq
 from collections.abc import Iterable, Sequence
 
-from device_agent.machine import NEVER, DeviceMachine
+from device_agent.machine import DeviceMachine
 from twin_runtime.core import topics
+from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.effects import (
     Act,
     Acted,
@@ -28,8 +27,6 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 
 # Outdated entries included: more are swept out in one go, so that a device that reports
-# often does not fill the heap with heartbeats that were put off.
-_ENTRIES_PER_DEVICE_MAX = 8
 
 
 class FleetMachine:
@@ -37,8 +34,7 @@ class FleetMachine:
 
     def __init__(self, devices: Sequence[DeviceMachine]) -> None:
         self._devices = {device.twin: device for device in devices}
-        self._due: list[tuple[float, str]] = []
-        self._queued: dict[str, float] = {}
+        self._agenda = Agenda()
 
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
         fx = Effects()
@@ -56,12 +52,9 @@ class FleetMachine:
         touched: dict[str, None] = {}
         for event in events:
             self._take(event, now, fx, touched)
-        while self._due and self._due[0][0] <= now.monotonic_s:
-            due_s, twin = heapq.heappop(self._due)
-            if self._queued.get(twin) == due_s:
-                del self._queued[twin]
-                self._devices[twin].tick(now, fx)
-                touched[twin] = None
+        for twin in self._agenda.take(now.monotonic_s, len(self._devices)):
+            self._devices[twin].tick(now, fx)
+            touched[twin] = None
         return self._scheduled(touched, now, fx)
 
     def newest_observed_ms(self) -> dict[str, int]:
@@ -113,19 +106,10 @@ class FleetMachine:
 
     def _scheduled(self, touched: Iterable[str], now: Now, fx: Effects) -> Effects:
         for twin in touched:
-            due_s = self._devices[twin].due_s
-            if due_s == NEVER:
-                self._queued.pop(twin, None)
-            elif self._queued.get(twin) != due_s:
-                self._queued[twin] = due_s
-                heapq.heappush(self._due, (due_s, twin))
-        while self._due and self._queued.get(self._due[0][1]) != self._due[0][0]:
-            heapq.heappop(self._due)
-        if len(self._due) > _ENTRIES_PER_DEVICE_MAX * len(self._devices):
-            self._due = [(due_s, twin) for twin, due_s in self._queued.items()]
-            heapq.heapify(self._due)
-        if self._due:
-            fx.wake_by(self._due[0][0] - now.monotonic_s)
+            self._agenda.set(twin, self._devices[twin].due_s)
+        next_s = self._agenda.next_s()
+        if next_s is not None:
+            fx.wake_by(next_s - now.monotonic_s)
         halted = [device.halted for device in self._devices.values() if device.halted]
         if halted and len(halted) == len(self._devices):
             fx.stop = halted[0]

@@ -15,6 +15,7 @@ from twin_runtime.core.limits import (
     ORDER_RETRY_FIRST_S,
     ORDER_RETRY_LAST_S,
     PACKET_BYTES_MAX,
+    REPUBLISH_TWINS_MAX,
     STABLE_MARKS_MAX,
 )
 from twin_runtime.core.messages import (
@@ -214,7 +215,7 @@ def test_all_assignments_are_repeated_but_those_not_confirmed() -> None:
     world = owning("d-1", "d-2")
     world.online("d-3")
     fx = Effects()
-    world.directory.assign_all(fx)
+    assert not world.directory.repeat_assignments(fx)
     assert sorted(assigned(fx)) == ["d-1", "d-2"]
 
 
@@ -298,7 +299,7 @@ def test_g3_an_edge_with_a_new_store_gets_its_twins_back_from_their_checkpoints(
         Activate(store="s-new", twin="d-2", epoch=2),
     ]
     assert fx.counts == {("failovers_total", ""): 2}
-    assert world.disk["edge", "e-1"] == b"s-new"
+    assert messages.load(world.disk["edge", "e-1"]) == {"store": "s-new", "retired": ["s-e-1"]}
     assert messages.load(world.disk["placement", "d-1"])["epoch"] == 2
 
 
@@ -308,6 +309,24 @@ def test_g4_a_checkpoint_from_before_the_loss_is_refused_after_it() -> None:
     world.activated("d-1", epoch=2)
     fx = world.checkpoint(snapshot("d-1", revision=99, epoch=1))
     assert (fx.writes, orders(fx)) == ([], [])
+
+
+def test_a_store_that_was_replaced_never_comes_back() -> None:
+    """A late hello must not cause a failover, nor two edges with one id an endless fight."""
+    world = owning("d-1")
+    world.hello("e-1", "s-new")
+    fx = world.hello("e-1", "s-e-1")
+    assert (fx.writes, orders(fx)) == ([], [])
+    assert fx.counts == {("fenced_total", "hello"): 1}
+    assert "two edges with one id" in fx.notes[0].text
+
+
+def test_assignments_are_repeated_a_few_at_a_time() -> None:
+    world = owning(*(f"d-{n:03}" for n in range(REPUBLISH_TWINS_MAX + 1)))
+    first, second = Effects(), Effects()
+    assert world.directory.repeat_assignments(first)
+    assert not world.directory.repeat_assignments(second)
+    assert (len(first.sends), len(second.sends)) == (REPUBLISH_TWINS_MAX, 1)
 
 
 def test_an_edge_that_returns_with_its_store_loses_nothing() -> None:

@@ -113,6 +113,7 @@ METRICS: tuple[Declared, ...] = (
             "desired",
             "document",
             "event",
+            "hello",
             "order",
             "release",
             "stable",
