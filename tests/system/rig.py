@@ -27,6 +27,7 @@ from twin_runtime.adapters.sqlite_store import read_rows
 POLL_S = 0.05
 HEALED_S = 45.0  # noisy machines: an idle one heals within 6 s, most of it back-off
 STOPPED_S = 15.0
+CONNECTED = "is connected to"  # what a process says of its bus
 QUIET_PERIOD_S = 86_400.0  # the longest: an agent restarted with it has its backlog only
 
 # A process on a machine whose wall clock is wrong; its monotonic clock is not.
@@ -215,13 +216,25 @@ class Rig:
                         for twin in self.devices),
         )  # fmt: skip
 
+    def await_newest(self) -> None:
+        """Wait until the cloud's API shows, of each device, what it measured last."""
+        wait_for("readers see the newest", lambda: not any(map(self._lags, self.devices)))
+
+    def _lags(self, twin: str) -> bool:
+        reports = self.outbox()[twin]
+        shown = get(self.cloud, f"/api/2/things/{twin}").json()["features"]
+        values = {name: state["properties"]["value"] for name, state in shown.items()}
+        return bool(values != reports[max(reports)]["features"])
+
     def drain(self) -> dict[str, int]:
         """Stop measuring and wait until all that was measured is applied; return what the
         agent had counted until then. A clean stop makes the rest stable."""
         assert self.agent.stop() == 0
         counts: dict[str, int] = self._summary()["counts"]
         self.agent.settings["source"]["period_s"] = QUIET_PERIOD_S
+        connections = self.agent.said().count(CONNECTED)
         self.agent.start()
+        wait_for("it connects", lambda: self.agent.said().count(CONNECTED) > connections)
         wait_for("the backlog is applied", self._is_drained)
         return counts
 
@@ -256,17 +269,6 @@ class Rig:
             twin, _, seq = row.key.split("/")
             kept[twin][int(seq)] = json.loads(row.value)
         return {twin: dict(sorted(reports.items())) for twin, reports in kept.items()}
-
-    def unlike_newest(self) -> list[str]:
-        """Twins whose values at the cloud's API are not their device's newest report."""
-        wrong = []
-        for twin, reports in self.outbox().items():
-            newest = reports[max(reports)]
-            shown = get(self.cloud, f"/api/2/things/{twin}").json()["features"]
-            values = {name: state["properties"]["value"] for name, state in shown.items()}
-            if values != newest["features"]:
-                wrong.append(f"{twin}: {values} instead of {newest}")
-        return wrong
 
     def told_but_not_stored(self) -> list[str]:
         """Acknowledgements that devices heard and no edge's disk can answer for."""

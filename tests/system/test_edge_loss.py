@@ -71,7 +71,7 @@ def test_g3_losing_the_disk_of_an_edge_loses_nothing_acknowledged(tmp_path: Path
         rig.drain()
         reached = rig.stored()
         assert [twin for twin in twins if reached[twin][1:] < told[twin][1:]] == []
-        assert rig.unlike_newest() == []
+        rig.await_newest()
         found = rig.stop()
     assert (found.lost, found.twice) == (0, 0), found.examples
     assert found.compared > 0
@@ -113,7 +113,7 @@ def test_g4_an_edge_that_returns_with_an_old_disk_gets_its_twins_anew(tmp_path: 
         await_epoch(rig, twins, 3)
         rig.drain()
         assert [twin for twin in twins if rig.stored()[twin][1:] < told[twin][1:]] == []
-        assert rig.unlike_newest() == []
+        rig.await_newest()
         found = rig.stop()
     assert (found.lost, found.twice) == (0, 0), found.examples
 

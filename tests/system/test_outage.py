@@ -48,7 +48,7 @@ def test_g6_beyond_the_bound_the_newest_state_wins_and_is_counted(tmp_path: Path
         measured = {twin: rows[max(rows)] for twin, rows in rig.outbox().items()}
         rig.start("e-1")
         counts = rig.drain()
-        assert rig.unlike_newest() == []
+        rig.await_newest()
         applied = {entry.twin: entry.report for entry in history.entries(rig.edge_stores())}
         found = rig.stop()
     assert {twin: applied[twin]["features"] for twin in measured} == {
