@@ -7,8 +7,7 @@ After a restart all of this follows from the rows:
 
     placement   phase, owner, epoch          one per twin
     snapshot    the last checkpoint          one per twin that has one
-    edge        the id of its store, and of  one per edge
-                those that it has lost
+    edge        the id of the edge's store   one per edge
 
 An edge that returns with another store has lost its twins: each is activated there again,
 at the next epoch, from its checkpoint, and the devices send what came after it.
@@ -30,7 +29,6 @@ from twin_runtime.core.limits import (
     ORDERS_MAX,
     REPUBLISH_PAUSE_S,
     REPUBLISH_TWINS_MAX,
-    RETIRED_STORES_MAX,
     STABLE_MARKS_MAX,
     TWINS_PER_CLOUD_MAX,
 )
@@ -71,7 +69,6 @@ class Directory:
         self._homeless: dict[str, None] = {}  # heard of before any edge was
         self._orders = Agenda()
         self._attempts: dict[str, int] = {}  # orders not confirmed yet
-        self._retired: dict[str, list[str]] = {}  # stores that an edge has lost
         self._repeat: Iterator[str] | None = None  # the round of assignments that is under way
         self._marks: dict[str, list[StableMark]] = {}
 
@@ -79,8 +76,7 @@ class Directory:
         """Load everything; orders that were not confirmed are due at once."""
         for row in rows:
             if row.kind == EDGE_ROW:
-                edge = messages.load(row.value)
-                self._stores[row.key], self._retired[row.key] = edge["store"], edge["retired"]
+                self._stores[row.key] = row.value.decode()
                 self._load.setdefault(row.key, 0)
             elif row.kind == PLACEMENT_ROW:
                 self._place(row.key, Placement(**messages.load(row.value)))
@@ -118,26 +114,16 @@ class Directory:
     # --- edges --------------------------------------------------------------------------
 
     def hello(self, edge: str, store: str, now: Now, fx: Effects) -> None:
-        """An edge is up. With a new store it has lost what it owned. A store that was
-        replaced never comes back: such a hello is late, or of another edge with this id."""
+        """An edge is up. With a new store it has lost what it owned."""
         known = self._stores.get(edge)
         if known is None and len(self._stores) >= EDGES_MAX:
             fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
             return
-        retired = self._retired.setdefault(edge, [])
-        if store in retired:
-            fx.count("fenced_total", "hello")
-            text = f"{edge} speaks with store {store}, which {known} has replaced: old news, or two"
-            fx.notes.append(Note("warning", f"{text} edges with one id"))
-        if known == store or store in retired:
+        if known == store:
             return
         self._stores[edge] = store
         self._load.setdefault(edge, 0)
-        if known is not None:
-            retired.append(known)
-            del retired[:-RETIRED_STORES_MAX]
-        row = {"store": store, "retired": retired}
-        fx.writes.append(Put(EDGE_ROW, edge, messages.dump(row)))
+        fx.writes.append(Put(EDGE_ROW, edge, store.encode()))
         if known is not None:
             self._recover(edge, now, fx)
         for twin in list(self._homeless):

@@ -186,7 +186,7 @@ class DeviceMachine:
         rows = self._outbox.window(again=again) if routed else []
         if not rows:
             return
-        payload = messages.encode_window(self._outbox.mark.session, rows)
+        payload = messages.encode_window(self._epoch, self._outbox.mark.session, rows)
         fx.sends.append(Send(topics.report(self._edge, self.twin), payload))
         if self._retry_due_s == NEVER:
             # Spread by id, so that a fleet that lost its edge does not return as one burst.

@@ -137,6 +137,9 @@ class Twins:
     def _report(self, twin: Twin, payload: bytes, now: Now, fx: Effects) -> None:
         window = messages.parse(messages.WINDOW, payload)
         outcome = core.apply_window(twin, window, now.wall_ms)
+        if outcome.fenced:
+            fx.count("fenced_total", "report", outcome.fenced)
+            return
         self._answered[twin.twin] = None
         if outcome.duplicates:
             fx.count("reports_total", "duplicate", outcome.duplicates)

@@ -73,7 +73,7 @@ class Device:
         """What may be sent and was not."""
         last = min(self.applied + WINDOW_REPORTS_MAX, len(self.rows))
         if last > self.sent:
-            payload = messages.encode_window(session, self.rows[self.sent : last])
+            payload = messages.encode_window(1, session, self.rows[self.sent : last])
             self.sent = last
             yield Send(self.topic, payload)
 

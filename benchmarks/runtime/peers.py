@@ -41,6 +41,7 @@ class Report(BaseModel):
 
 class Window(BaseModel):
     v: int
+    epoch: int
     session: int
     reports: list[Report]
 

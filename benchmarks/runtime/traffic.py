@@ -39,7 +39,7 @@ def floods(devices: int, reports: int, session: int) -> Iterator[tuple[str, byte
     encoded = [rows(number, reports, board=False) for number in range(devices)]
     for index in range(reports):
         for number in range(devices):
-            yield report_topic(number), messages.encode_window(session, [encoded[number][index]])
+            yield report_topic(number), messages.encode_window(1, session, [encoded[number][index]])
 
 
 def _row(number: int, seq: int, *, board: bool) -> bytes:

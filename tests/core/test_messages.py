@@ -257,9 +257,11 @@ def test_g9_a_damaged_message_gives_a_typed_message_or_a_refusal(
 @given(st.integers(1, INTEGER_MAX), st.lists(reports, min_size=1, max_size=4))
 def test_a_window_is_its_rows_byte_for_byte(session: int, rows: list[messages.StateReport]) -> None:
     stored = [messages.encode_received(row) for row in rows]
-    payload = messages.encode_window(session, stored)
+    payload = messages.encode_window(1, session, stored)
     assert all(row in payload for row in stored)
-    assert parses("window", payload) == messages.Window(session=session, reports=tuple(rows))
+    assert parses("window", payload) == messages.Window(
+        epoch=1, session=session, reports=tuple(rows)
+    )
 
 
 # --- refusals say what, where and why ---------------------------------------------------------
@@ -335,8 +337,8 @@ def test_a_string_is_at_most_as_long_as_a_text_may_be() -> None:
 
 def test_a_window_holds_no_more_reports_than_are_ever_in_flight() -> None:
     rows = [b'{"seq":%d,"observed_ms":1}' % seq for seq in range(1, WINDOW_REPORTS_MAX + 2)]
-    assert isinstance(parses("window", messages.encode_window(1, rows[:-1])), messages.Window)
-    assert refused("window", messages.encode_window(1, rows)).pointer == "/reports"
+    assert isinstance(parses("window", messages.encode_window(1, 1, rows[:-1])), messages.Window)
+    assert refused("window", messages.encode_window(1, 1, rows)).pointer == "/reports"
 
 
 def test_fields_of_a_later_version_are_ignored_and_not_handed_on() -> None:
@@ -347,7 +349,7 @@ def test_fields_of_a_later_version_are_ignored_and_not_handed_on() -> None:
 
 
 FULL_OF_ERRORS = {
-    "window": b'{"session":1,"reports":[%b]}' % b",".join([b"{}"] * 20_000),
+    "window": b'{"epoch":1,"session":1,"reports":[%b]}' % b",".join([b"{}"] * 20_000),
     "order": b'{"kind":"stable","marks":[%b]}' % b",".join([b"{}"] * 20_000),
     "edge_event": b'{"kind":"checkpoint","twins":[%b]}' % b",".join([b"{}"] * 20_000),
     "live": b'{"observed_ms":1,"features":{%b}}'

@@ -120,7 +120,7 @@ class Delivery(RuleBasedStateMachine):
     def send(self, again: bool) -> None:  # noqa: FBT001 - drawn by name
         rows = self.outbox.window(again=again)
         if rows:
-            payload = messages.encode_window(self.outbox.mark.session, rows)
+            payload = messages.encode_window(self.route, self.outbox.mark.session, rows)
             self.windows.append((self.route, payload))
 
     @rule()
@@ -222,7 +222,7 @@ class Delivery(RuleBasedStateMachine):
             if self.outbox.held_ms is not None:
                 self.measure(0)
                 continue
-            owner.hear(messages.encode_window(self.outbox.mark.session, rows))
+            owner.hear(messages.encode_window(self.route, self.outbox.mark.session, rows))
             self.acknowledged(owner.ack())
         missing = set(self.stored) - set(owner.applied)
         assert missing <= self.unprotected

@@ -44,7 +44,7 @@ def report(seq: int, **features: Any) -> StateReport:
 
 
 def window(session: int, *reports: StateReport) -> Window:
-    return Window(session=session, reports=reports)
+    return Window(epoch=1, session=session, reports=reports)
 
 
 def apply(twin: Twin, *reports: StateReport, session: int = 7) -> Applied:

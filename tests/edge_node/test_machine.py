@@ -115,7 +115,9 @@ def stable(revision: int, *, twin: str = "d-1", epoch: int = 1, session: int = 7
     return Message(topics.order("e-1"), messages.encode(Stable(marks=(mark,))))
 
 
-def report(*seqs: int, twin: str = "d-1", session: int = 7, **features: Any) -> Message:
+def report(
+    *seqs: int, twin: str = "d-1", epoch: int = 1, session: int = 7, **features: Any
+) -> Message:
     reports = tuple(
         StateReport(
             seq=seq,
@@ -125,7 +127,7 @@ def report(*seqs: int, twin: str = "d-1", session: int = 7, **features: Any) -> 
         )
         for seq in seqs
     )
-    window = Window(session=session, reports=reports)
+    window = Window(epoch=epoch, session=session, reports=reports)
     return Message(topics.report("e-1", twin), messages.encode(window))
 
 
@@ -248,7 +250,7 @@ def test_history_stays_json_whatever_a_device_reports() -> None:
     fx = owning("d-1").handle(
         Message(
             topics.report("e-1", "d-1"),
-            b'{"session":7,"reports":[{"seq":1,"observed_ms":1,"features":{"level_m":NaN}}]}',
+            b'{"epoch":1,"session":7,"reports":[{"seq":1,"observed_ms":1,"features":{"level_m":NaN}}]}',
         )
     )
     (entry,) = (write for write in fx.writes if isinstance(write, Append))
@@ -267,7 +269,7 @@ def test_a_value_left_out_is_answered_with_a_pointer_and_the_report_still_counts
 
 
 def test_a_malformed_report_is_answered_and_acknowledges_nothing() -> None:
-    fx = owning("d-1").handle(Message(topics.report("e-1", "d-1"), b'{"session":7}'))
+    fx = owning("d-1").handle(Message(topics.report("e-1", "d-1"), b'{"epoch":1,"session":7}'))
     (refusal,) = refusals(fx)
     assert (refusal.code, refusal.pointer) == ("bad_value", "/reports")
     assert (acks(fx), fx.writes) == ({}, [])
@@ -338,7 +340,9 @@ def test_g7_live_values_of_an_earlier_description_are_forgotten() -> None:
     edge = owning("d-1")
     edge.handle(report(1), live(wave=0.5))
     other = Description(features={"level_m": FeatureSpec(type="number")})
-    changed = Window(session=7, reports=(StateReport(seq=2, observed_ms=2, description=other),))
+    changed = Window(
+        epoch=1, session=7, reports=(StateReport(seq=2, observed_ms=2, description=other),)
+    )
     fx = edge.handle(Message(topics.report("e-1", "d-1"), messages.encode(changed)))
     assert "wave" not in fx.shown[0][1].document()["features"]
 
@@ -406,7 +410,7 @@ def test_an_order_of_the_past_is_fenced() -> None:
     fx = edge.handle(activate(epoch=4), release(epoch=5))
     assert kinds(fx) == []
     assert fx.counts == {("fenced_total", "activate"): 1, ("fenced_total", "release"): 1}
-    assert acks(edge.handle(report(1)))["d-1"].epoch == 5
+    assert acks(edge.handle(report(1, epoch=5)))["d-1"].epoch == 5
 
 
 def test_an_order_to_another_store_is_for_an_edge_that_is_no_more() -> None:
@@ -421,7 +425,7 @@ def test_an_activation_takes_the_snapshot_and_discards_what_was_held() -> None:
     edge.handle(report(1, 2, 3))
     snapshot = Snapshot(twin="d-1", epoch=1, session=6, last_seq=40, revision=50)
     edge.handle(activate(epoch=2, snapshot=snapshot))
-    ack = acks(edge.handle(report(1, session=6)))["d-1"]
+    ack = acks(edge.handle(report(1, epoch=2, session=6)))["d-1"]
     assert (ack.epoch, ack.session, ack.applied, ack.stable) == (2, 6, 40, 40)
 
 
@@ -438,10 +442,18 @@ def test_a_released_twin_is_forgotten_and_its_epoch_is_kept_for_ever() -> None:
 
 def test_a_twin_released_and_activated_in_one_batch_is_owned_afterwards() -> None:
     edge = owning("d-1")
-    edge.handle(report(1), release(epoch=2), activate(epoch=3), report(1))
+    edge.handle(report(1), release(epoch=2), activate(epoch=3), report(1, epoch=3))
     assert list(edge.disk) == [("twin", "d-1")]
     edge.start()
-    assert acks(edge.handle(report(2)))["d-1"].applied == 2
+    assert acks(edge.handle(report(2, epoch=3)))["d-1"].applied == 2
+
+
+def test_g2_a_window_sent_to_the_owner_of_another_epoch_is_not_for_this_one() -> None:
+    edge = owning("d-1")
+    edge.handle(release(epoch=2), activate(epoch=3))
+    for epoch in (1, 2, 4):
+        fx = edge.handle(report(1, epoch=epoch))
+        assert (fx.writes, acks(fx), fx.counts) == ([], {}, {("fenced_total", "report"): 1})
 
 
 def test_a_twin_released_in_the_batch_of_its_report_is_neither_stored_nor_acknowledged() -> None:

@@ -15,6 +15,7 @@ from device_agent.machine import DeviceMachine
 from edge_node.machine import EdgeMachine
 from twin_runtime import shell
 from twin_runtime.core import messages, ownership, twin
+from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.effects import Effects
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.messages import ReportAck, Snapshot, Window
@@ -121,7 +122,7 @@ def forget_the_epochs_on_restart() -> AbstractContextManager[Any]:
 def restart_without_resending() -> AbstractContextManager[Any]:
     def restore(self: Directory, rows: Any) -> None:
         _restore_directory(self, rows)
-        self._orders.clear()
+        self._orders = Agenda()
 
     return patch.object(Directory, "restore", restore)
 

@@ -18,10 +18,6 @@ its device, so a report is known again wherever it turns up and however it is nu
 
 Excused, and only here: tokens whose device gave them up or lost its disk ("unsheltered")
 may end with the disk of the one edge that had them.
-
-Known, and counted apart (`folded_twice`): a device that gave rows up and meets an owner
-that needs them numbers the rest anew. Windows with the old numbers may still be under way;
-if they reach that owner first, it takes the same reports under the new numbers again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,7 +83,6 @@ class Checkers:
         self.lineages: dict[tuple[str, int], Lineage] = {}
         self.placements: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, list[Entry]] = {twin: [] for twin in twins}
-        self.folded_twice = 0
         self._in_snapshot: dict[str, set[int]] = {twin: set() for twin in twins}
         self._bases: dict[tuple[str, int], list[Entry]] = {}
         self._stores: dict[str, str] = {}  # by edge, as the cloud knows them
@@ -216,18 +211,11 @@ class Checkers:
         # next one: its branch of the lineage ends here (`_keep` sees to that).
         deposed = lineage.epoch < self.placements[twin]["epoch"]
         if entry.token in lineage.tokens and not deposed:
-            self._take_twice(twin, entry)
+            raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
         if append.number != len(lineage.entries) + 1:
             raise Violation(f"G2: {twin} skips to revision {append.number}")
         lineage.entries.append(entry)
         lineage.tokens.add(entry.token)
-
-    def _take_twice(self, twin: str, entry: Entry) -> None:
-        gave_up_in = self.devices[twin].gave_up_in
-        if gave_up_in is None or entry.session <= gave_up_in:
-            position = f"{entry.session}/{entry.seq}"
-            raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
-        self.folded_twice += 1
 
     # --- the cloud ----------------------------------------------------------------------
 

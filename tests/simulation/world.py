@@ -54,13 +54,11 @@ DESCRIPTION = Description(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: `failure` is empty when every promise was kept (`checkers` says what
-    is known of `folded_twice`)."""
+    """How a run ended: `failure` is empty when every promise was kept."""
 
     seed: int
     faults: Faults
     failure: str
-    folded_twice: int
     digest: str
     last: Sequence[Happening]
 
@@ -78,16 +76,14 @@ def simulate(
     folder = Path(tempfile.mkdtemp(prefix="diten-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            failure, twice = runner.run(_live(seed, chosen, folder, history))
+            failure = runner.run(_live(seed, chosen, folder, history))
     finally:
         shutil.rmtree(folder)
-    return Outcome(seed, chosen, failure, twice, history.digest, tuple(history.last))
+    return Outcome(seed, chosen, failure, history.digest, tuple(history.last))
 
 
-async def _live(seed: int, faults: Faults, folder: Path, history: History) -> tuple[str, int]:
-    world = World(seed, faults, folder, history)
-    failure = await world.live()
-    return failure, world.checkers.folded_twice
+async def _live(seed: int, faults: Faults, folder: Path, history: History) -> str:
+    return await World(seed, faults, folder, history).live()
 
 
 class World:

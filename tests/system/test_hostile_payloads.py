@@ -21,11 +21,11 @@ GROWTH_BYTES_MAX = 32 * 1024 * 1024
 def report(**fields: Any) -> bytes:
     """A window of one report that nobody can have sent before; `fields` spoil it."""
     row = {"seq": 2**40, "observed_ms": 1, "features": {"temperature_c": 1.0}}
-    window = {"v": 1, "session": 1, "reports": [{**row, **fields}]}
+    window = {"v": 1, "epoch": 1, "session": 1, "reports": [{**row, **fields}]}
     return json.dumps(window).encode()
 
 
-TOO_MANY = b'{"v":1,"session":1,"reports":[%b]}' % b",".join([b"{}"] * 10_000)
+TOO_MANY = b'{"v":1,"epoch":1,"session":1,"reports":[%b]}' % b",".join([b"{}"] * 10_000)
 UNKNOWN_TYPE = report(description={"features": {"a": {"type": "quaternion"}}})
 NAME_AS_PATH = report(description={"features": {"../a": {"type": "number"}}})
 
@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "random bytes": (random.Random(1).randbytes(500), "not_json"),
     "wrong UTF-8": (respelt(b"temperature_c", b"\xff\xfe\xfa"), "not_json"),
     "deep nesting": (b"[" * 30_000 + b"]" * 30_000, "not_json"),
-    "deep inside": (b'{"v":1,"session":1,"reports":' + b"[" * 30_000, "not_json"),
+    "deep inside": (b'{"v":1,"epoch":1,"session":1,"reports":' + b"[" * 30_000, "not_json"),
     "no number for a time": (respelt(b'ms": 1', b'ms": NaN'), "bad_value not_finite"),
     "infinite time": (respelt(b'ms": 1', b'ms": 1e999'), "bad_value not_finite"),
     "huge integer": (report(seq=10**300), "bad_value"),
@@ -53,12 +53,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "another version": (respelt(b'"v": 1', b'"v": 2'), "unknown_version"),
     "a list": (b"[1, 2, 3]", "bad_value"),
     "null": (b"null", "bad_value"),
-    "no reports": (b'{"v":1,"session":1,"reports":[]}', "bad_value"),
+    "no reports": (b'{"v":1,"epoch":1,"session":1,"reports":[]}', "bad_value"),
     "too many reports": (TOO_MANY, "bad_value"),
     "unknown type": (UNKNOWN_TYPE, "unknown_type"),
     "a name as a path": (NAME_AS_PATH, "bad_value"),
 }
-TOO_LARGE = b'{"v":1,"session":1,"reports":["' + b"x" * 70_000 + b'"]}'
+TOO_LARGE = b'{"v":1,"epoch":1,"session":1,"reports":["' + b"x" * 70_000 + b'"]}'
 
 
 def topics_of(rig: Rig) -> list[str]:

@@ -59,7 +59,7 @@ OUTGOING_TASKS_MAX = 32
 # A goodbye to a broker that hears takes a millisecond; to one that does not, these.
 GOODBYE_S = 0.5
 CLOSE_ATTEMPTS_MAX = 3
-CLOSE_ATTEMPT_S = 2.0  # three goodbyes, should each part of one have to be waited for
+CLOSE_ATTEMPT_S = 2.0  # every wait of one goodbye, of which there are at most three
 
 # --- a broker of our own ------------------------------------------------------------
 # Four seconds of a broker's full rate, for a subscriber that is busy; its default of
@@ -69,10 +69,7 @@ BROKER_QUEUED_BYTES_MAX = 256 * 1024 * 1024
 BROKER_INFLIGHT_MESSAGES_MAX = 1_000  # QoS 1 of foreign clients; ours use none
 BROKER_PACKET_BYTES_MAX = 1024 * 1024  # NATS' own default; ours are below 64 KiB
 BROKER_READY_RETRY_S = 0.01  # both are ready within 20 ms
-# A NATS server's first sessions after a start may miss retained topics; after a session
-# of this length none did.
-BROKER_WARM_UP_S = 0.2
-BROKER_LOG_BYTES_MAX = 256 * 1024  # 2,000 complaints, and as many in one older file
+BROKER_LOG_BYTES_MAX = 256 * 1024  # 1,500 complaints, and as many in one older file
 BROKER_LAST_WORDS_BYTES_MAX = 400  # of what it said, in the error when it does not start
 
 # --- levels and timers --------------------------------------------------------------
@@ -87,7 +84,6 @@ REPUBLISH_TWINS_MAX = 256  # twins repeated in one go, so that a reconnect is no
 REPUBLISH_PAUSE_S = 0.05  # and so long between two goes: 5,000 documents/s
 TOPICS_REMEMBERED_MAX = 16_384  # parsed topics an edge remembers; more are parsed each time
 ORDERS_MAX = 256  # orders sent in one go: when an edge has lost its store, all its twins wait
-RETIRED_STORES_MAX = 64  # stores of one edge that are known to be lost
 ORDER_RETRY_FIRST_S = 1.0
 ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
 COMMANDS_OBEYING_MAX = 64  # commands of one device whose end is not reported yet

@@ -99,12 +99,16 @@ class StateReport(Wire):
     features: dict[str, Any] = {}
     description: Description | None = None
     obeyed: tuple[Position53, Position53] | None = None
-    outcomes: Annotated[dict[ShortText, Outcome], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
+    outcomes: Annotated[
+        dict[ShortText, Outcome], Field(max_length=DESIRED_PER_TWIN_MAX, default_factory=dict)
+    ]
 
 
 class Window(Versioned):
-    """`up/{edge}/{twin}/report`: consecutive reports of one session."""
+    """`up/{edge}/{twin}/report`: consecutive reports of one session, sent to the owner of
+    `epoch`: what was on its way to an earlier one is not for the next."""
 
+    epoch: Epoch
     session: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
     reports: Annotated[
         tuple[StateReport, ...], FailFast(), Field(min_length=1, max_length=WINDOW_REPORTS_MAX)
@@ -340,9 +344,10 @@ def encode_received(message: Wire) -> bytes:
     return message.__pydantic_serializer__.to_json(message, exclude_unset=True)
 
 
-def encode_window(session: int, reports: Iterable[bytes]) -> bytes:
+def encode_window(epoch: int, session: int, reports: Iterable[bytes]) -> bytes:
     """Return a `Window` made of stored report rows, byte for byte."""
-    return b'{"v":1,"session":%d,"reports":[%b]}' % (session, b",".join(reports))
+    head = b'{"v":1,"epoch":%d,"session":%d,"reports":[' % (epoch, session)
+    return b"%b%b]}" % (head, b",".join(reports))
 
 
 def dump(value: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,10 @@ with its number or not there at all. Reports apply strictly in order (go-back-N)
 
 Whatever comes, the answer is the same cumulative acknowledgement of `last_seq`.
 
+A window names the epoch whose owner it was sent to, and nothing of another epoch applies.
+Without that, reports on their way to an earlier owner could arrive after the device has
+renumbered the same reports for this one, and count twice.
+
 A report in order always moves the fold forward. If one of its values cannot be used
 (undeclared, wrong type, not finite), that value is left out and the fault is answered
 and counted; refusing the report would block all that follow it for ever.
@@ -91,19 +95,22 @@ class Twin:
 
 class Applied(NamedTuple):
     """The outcome of a window: the twin after it, the reports that were applied, and how
-    many were duplicates or came too early. The i-th applied report has revision
+    many were duplicates, came too early, or were sent to the owner of another epoch. The i-th applied report has revision
     `twin.revision - len(applied) + 1 + i`."""
 
     twin: Twin
     applied: tuple[StateReport, ...]
-    duplicates: int
-    gaps: int
-    faults: tuple[Fault, ...]
+    duplicates: int = 0
+    gaps: int = 0
+    faults: tuple[Fault, ...] = ()
+    fenced: int = 0
 
 
 def apply_window(twin: Twin, window: Window, wall_ms: int) -> Applied:
     """Fold `window` into an active `twin`; `wall_ms` only labels the change."""
     assert twin.phase is Phase.ACTIVE, f"{twin.twin} is {twin.phase}: nothing may be applied"
+    if window.epoch != twin.epoch:
+        return Applied(twin, (), fenced=len(window.reports))
     session, last_seq = twin.session, twin.last_seq
     applied: list[StateReport] = []
     faults: list[Fault] = []
