@@ -51,7 +51,9 @@ def exit_code(body: Callable[[], Coroutine[Any, Any, None]]) -> int:
     code = EXIT_OK
     try:
         asyncio.run(body())
-    except* (InvalidConfiguration, Stopped) as errors:
+    except* Stopped:
+        code = EXIT_USAGE  # its machine has said why
+    except* InvalidConfiguration as errors:
         code = _said(errors, EXIT_USAGE)
     except* Unavailable as errors:
         code = _said(errors, EXIT_UNREACHABLE)
