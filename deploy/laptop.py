@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from deploy.audit import Audit, audit
+from deploy.progress import progress
 from deploy.supervisor import Role, keep_running, stop
 from twin_runtime.adapters import broker as brokers
 from twin_runtime.adapters import things_http
@@ -169,8 +170,9 @@ class Laptop:
             group.create_task(keep_running(role, self._say), name=role.id)
             await self._started(role)
         self._say(f"API     http://127.0.0.1:{self._api_port}/api/2/things")
+        duration_s = self._plan.duration_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._plan.duration_s):
+            async with progress(duration_s), asyncio.timeout(duration_s):
                 await self._stopped.wait()
 
     async def _ready(self, role: Role) -> None:
