@@ -23,6 +23,7 @@ from typing import Literal
 
 from benchmarks.runtime.flood import Flood
 from benchmarks.runtime.traffic import EDGE, floods, report_topic, rows, twin_id
+from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.mqtt_bus import MqttBus
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Connected, Event, Message, Send
@@ -88,7 +89,9 @@ class Fleet:
             for n in range(spec.devices)
         }
         filters = [topics.down("+", EDGE, "ack"), topics.assign("+")]
-        self._bus = MqttBus(spec.host, spec.port, client_id="d-load", filters=filters)
+        self._bus = MqttBus(
+            spec.host, spec.port, client_id="d-load", filters=filters, session=gmqtt_session
+        )
         self._homeless = dict.fromkeys(self._devices)
         self._begun = False
         self.assigned = asyncio.Event()
