@@ -37,7 +37,7 @@ from twin_runtime.core.limits import (
     TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
-from twin_runtime.core.messages import Activate, Refusal, Release, ReportAck, Stable, Status
+from twin_runtime.core.messages import Activate, Refusal, Release, Stable, Status
 from twin_runtime.core.shape import accepts
 from twin_runtime.core.twin import Feature, Phase, Twin
 
@@ -281,14 +281,9 @@ class Twins:
         self._written, self._answered, self._changed = {}, {}, {}
 
     def _acknowledgement(self, twin: Twin) -> Send:
-        ack = ReportAck(
-            edge=self._edge,
-            epoch=twin.epoch,
-            session=twin.session,
-            applied=twin.last_seq,
-            stable=twin.stable_seq,
-        )
-        return Send(topics.down(twin.twin, self._edge, "ack"), messages.encode(ack))
+        position = (twin.epoch, twin.session, twin.last_seq, twin.stable_seq)
+        ack = messages.encode_ack(self._edge, *position)
+        return Send(topics.down(twin.twin, self._edge, "ack"), ack)
 
     def _publish_changed(self, now: Now, fx: Effects) -> None:
         while self._published_s:

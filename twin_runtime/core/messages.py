@@ -350,6 +350,12 @@ def encode_window(epoch: int, session: int, reports: Iterable[bytes]) -> bytes:
     return b"%b%b]}" % (head, b",".join(reports))
 
 
+def encode_ack(edge: str, epoch: int, session: int, applied: int, stable: int) -> bytes:
+    """Return a `ReportAck`, at a fifth of the price: an edge says one per twin and batch."""
+    ack = b'{"v":1,"edge":"%b","epoch":%d,"session":%d,"applied":%d,"stable":%d}'
+    return ack % (edge.encode(), epoch, session, applied, stable)
+
+
 def dump(value: Mapping[str, Any]) -> bytes:
     """Plain JSON of values already known to be finite and of JSON's types."""
     return to_json(value)
