@@ -1,6 +1,5 @@
 """`python -m edge_node --config edge.toml`: run one edge."""
 
-import gc
 import os
 import sys
 from functools import partial
@@ -14,6 +13,7 @@ from edge_node.counters import COUNTERS, LEVELS
 from edge_node.machine import EdgeMachine
 from edge_node.twins import HISTORY
 from twin_runtime.adapters import metrics, mqtt_bus, things_http
+from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
@@ -71,15 +71,10 @@ async def run_edge(config: EdgeConfig) -> None:
         )
         app = things_http.things_app(view, health, recorder.render, config.site)
         ports = Ports(bus, store, clock, recorder, health, view)
-        _keep_the_collector_away()
-        await run_process(machine, ports, Inbox(), [things_http.serve(app, listener)])
+        spare_the_old()
+        beside = [things_http.serve(app, listener), collect_daily()]
+        await run_process(machine, ports, Inbox(), beside)
         store.close()
-
-
-def _keep_the_collector_away() -> None:
-    """What is loaded now lives for ever; a full collection over it would stall the loop."""
-    gc.collect()
-    gc.freeze()
 
 
 @click.command()
