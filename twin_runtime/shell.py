@@ -79,6 +79,10 @@ class Inbox:
         except TimeoutError:
             pass
 
+    def holds(self, events: int) -> bool:
+        """Whether so many events, or more, are waiting."""
+        return len(self._events) >= events
+
     def take(self, events_max: int) -> list[Event]:
         """At most `events_max` events, oldest first; nothing is taken after `Stopping`."""
         taken: list[Event] = []
@@ -133,7 +137,7 @@ class _Shell:
             settled_s = clock.now().monotonic_s
             await inbox.wait(fx.wake_in_s)
             lingered_s = clock.now().monotonic_s - settled_s
-            if lingered_s < COMMIT_LINGER_S:
+            if lingered_s < COMMIT_LINGER_S and not inbox.holds(BATCH_EVENTS_MAX):
                 await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
             taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)
