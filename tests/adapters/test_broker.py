@@ -5,12 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
 import psutil
 import pytest
 
+from twin_runtime.adapters import aiomqtt_session
 from twin_runtime.adapters import broker as broker_module
 from twin_runtime.adapters.broker import Kind, check_broker, choose, start_broker
 from twin_runtime.core.errors import Unavailable
@@ -125,6 +127,28 @@ def test_a_broker_that_ends_at_once_is_told_in_its_own_words(
         asyncio.run(run())
 
 
+@pytest.mark.skipif(broker_module._find("nats") is None, reason="no embedded broker here")
+def test_what_a_broker_says_is_kept_within_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred connections that are no MQTT are 17 KB of complaints by a NATS server."""
+
+    async def run() -> None:
+        async with start_broker("nats", folder=tmp_path) as broker:
+            for _ in range(100):
+                reader, writer = await asyncio.open_connection(broker.host, broker.port)
+                writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                with suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+
+    monkeypatch.setattr(broker_module, "BROKER_LOG_BYTES_MAX", 2_000)
+    asyncio.run(run())
+    files = {path.name: path.stat().st_size for path in tmp_path.glob("broker.log*")}
+    assert set(files) == {"broker.log", "broker.log.1"}
+    assert max(files.values()) <= 2_000
+
+
 def test_mosquitto_is_preferred_and_the_reason_told() -> None:
     if broker_module._find("mosquitto") is None:
         pytest.skip("no Mosquitto on this machine")
@@ -150,7 +174,11 @@ def test_without_any_broker_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
         choose("nats")
 
 
-def test_something_that_is_no_broker_is_not_taken_for_one() -> None:
+def test_something_that_is_no_broker_is_not_taken_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aiomqtt_session, "BUS_TIMEOUT_S", 0.5)
+
     async def run() -> None:
         async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -7,41 +7,53 @@ part of the retained topics). Whoever publishes a level repeats it on connecting
 broker that was killed is as good as new once it runs again.
 
 A broker counts as started when a client has connected to it and been answered, not when
-its port is open. On Linux the child asks the kernel to be killed when its parent dies. It
-asks in a small Python program that then becomes the broker (`_LEASH`), since code run
-between fork and exec may deadlock in a process that has threads. To the kernel the parent
-is the thread that started the child: start brokers from one that lives on.
+its port is open. It dies with its parent (`child.py`). To the kernel that is the thread
+that started it: start brokers from one that lives on.
+
+What a broker has to say comes through a pipe and is kept in a file of bounded size, by a
+thread that ends with the broker.
 """
 
 import asyncio
+import logging
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
-import sys
 import sysconfig
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Literal
 
+from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
+from twin_runtime.adapters.child import leashed
+from twin_runtime.adapters.mqtt_session import Subscriber
+from twin_runtime.core.effects import Message
 from twin_runtime.core.errors import Unavailable
-from twin_runtime.core.limits import BUS_TIMEOUT_S
+from twin_runtime.core.limits import (
+    BROKER_INFLIGHT_MESSAGES_MAX,
+    BROKER_LAST_WORDS_BYTES_MAX,
+    BROKER_LOG_BYTES_MAX,
+    BROKER_PACKET_BYTES_MAX,
+    BROKER_QUEUED_BYTES_MAX,
+    BROKER_QUEUED_MESSAGES_MAX,
+    BROKER_READY_RETRY_S,
+    BUS_TIMEOUT_S,
+    PORT_ATTEMPTS_MAX,
+)
 
 Kind = Literal["mosquitto", "nats"]
 
 HOST = "127.0.0.1"
-# Four seconds of a broker's full rate, for a subscriber that is busy; its default of
-# 1,000 lost 95 % of a burst of 50,000. The bytes bound it where messages are large.
-QUEUED_MESSAGES_MAX = 200_000
-QUEUED_BYTES_MAX = 256 * 1024 * 1024
-INFLIGHT_MESSAGES_MAX = 1_000
-BROKER_PACKET_BYTES_MAX = 1024 * 1024  # NATS' own default; ours are below 64 KiB
-READY_RETRY_S = 0.01  # both are ready within 20 ms
-LOG_TAIL_BYTES_MAX = 400
-
+# Below what systems give to outgoing connections: from 32,768 (Linux) or 49,152.
+PORTS = range(20_000, 32_000)
+PROBE_ID = "diten-probe"
 _PREFERRED: tuple[tuple[Kind, str], ...] = (
     ("mosquitto", "found on this machine"),
     ("nats", "no Mosquitto was found"),
@@ -51,17 +63,6 @@ _HOW_TO_INSTALL = (
     "no MQTT broker was found: install Mosquitto ('apt install mosquitto'), "
     "or the embedded one ('pip install diten[broker]'), or name a running one (host:port)"
 )
-# Killed with its parent (PR_SET_PDEATHSIG = 1, SIGKILL = 9), also if that died already.
-_LEASH = """\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-# CONNECT of MQTT 3.1.1, clean session, keepalive 10 s, and the CONNACK that accepts it.
-_CONNECT = b"\x10\x17\x00\x04MQTT\x04\x02\x00\x0a\x00\x0bditen-probe"
-_CONNACK = b"\x20\x02\x00\x00"
-_DISCONNECT = b"\xe0\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Broker:
         self._choice = choice
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._words: _Words | None = None
 
     @property
     def pid(self) -> int | None:
@@ -103,8 +105,8 @@ class Broker:
             str(self._choice.binary),
             *_configure(self._choice.kind, self._folder, self.port),
         ]
-        with (self._folder / "broker.log").open("wb") as log:
-            self._process = _spawn(command, log)
+        self._process = _spawn(command)
+        self._words = _Words(self._process.stdout, self._folder / "broker.log")
         try:
             async with asyncio.timeout(BUS_TIMEOUT_S):
                 await self._answered(self._process)
@@ -116,6 +118,8 @@ class Broker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        if self._words is not None:
+            self._words.end()
 
     async def stop(self) -> None:
         """Ask it to end, and see to it that it does."""
@@ -132,13 +136,40 @@ class Broker:
     async def _answered(self, process: subprocess.Popen[bytes]) -> None:
         while not await answers(self.host, self.port):  # bounded by `start`
             if process.poll() is not None:
+                await self.kill()  # and hear it out
                 raise self._failed(f"ended at once with status {process.returncode}")
-            await asyncio.sleep(READY_RETRY_S)
+            await asyncio.sleep(BROKER_READY_RETRY_S)
 
     def _failed(self, what: str) -> Unavailable:
-        words = (self._folder / "broker.log").read_bytes()[-LOG_TAIL_BYTES_MAX:]
-        said = words.decode(errors="replace").strip() or "nothing"
-        return Unavailable(f"{self.name} on port {self.port} {what}; it said: {said}")
+        said = self._words.last() if self._words is not None else ""
+        return Unavailable(f"{self.name} on port {self.port} {what}; it said: {said or 'nothing'}")
+
+
+class _Words:
+    """What a broker says: on disk, and the last of it in memory."""
+
+    def __init__(self, pipe: IO[bytes] | None, path: Path) -> None:
+        assert pipe is not None, "its output is a pipe"
+        self._pipe = pipe
+        self._log = RotatingFileHandler(path, maxBytes=BROKER_LOG_BYTES_MAX, backupCount=1)
+        self._log.terminator = ""
+        self._last = b""
+        self._keeping = threading.Thread(target=self._keep, name="broker log", daemon=True)
+        self._keeping.start()
+
+    def end(self) -> None:
+        """Wait for the rest; the broker has ended."""
+        self._keeping.join(BUS_TIMEOUT_S)
+
+    def last(self) -> str:
+        return self._last.decode(errors="replace").strip()
+
+    def _keep(self) -> None:
+        with self._pipe, closing(self._log):
+            while said := self._pipe.read(BROKER_LAST_WORDS_BYTES_MAX):
+                self._last = (self._last + said)[-BROKER_LAST_WORDS_BYTES_MAX:]
+                text = said.decode(errors="replace")
+                self._log.emit(logging.makeLogRecord({"msg": text}))
 
 
 @asynccontextmanager
@@ -187,17 +218,14 @@ async def check_broker(host: str, port: int) -> None:
 async def answers(host: str, port: int) -> bool:
     """Whether an MQTT broker accepts a client there, within `BUS_TIMEOUT_S`."""
     try:
-        async with asyncio.timeout(BUS_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(_CONNECT)
-                answer = await reader.readexactly(len(_CONNACK))
-                writer.write(_DISCONNECT)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        async with aiomqtt_session(Subscriber(host, port, PROBE_ID), _ignore):
+            return True
+    except Unavailable:
         return False
-    return answer == _CONNACK
+
+
+def _ignore(_: Message) -> None:
+    """The probe subscribes to nothing."""
 
 
 def _configure(kind: Kind, folder: Path, port: int) -> list[str]:
@@ -212,16 +240,16 @@ def _configure(kind: Kind, folder: Path, port: int) -> list[str]:
 
 # `set_tcp_nodelay`: 2,000 retained publishes took 1.8 s without it and 0.12 s with it.
 # `user`: a Mosquitto started by root would become another user, and a process that
-# changes its user is no longer killed with its parent.
+# changes its user is no longer killed with its parent; started by others it ignores this.
 _MOSQUITTO = f"""\
 listener {{port}} {HOST}
 allow_anonymous true
 user root
 persistence false
 set_tcp_nodelay true
-max_queued_messages {QUEUED_MESSAGES_MAX}
-max_queued_bytes {QUEUED_BYTES_MAX}
-max_inflight_messages {INFLIGHT_MESSAGES_MAX}
+max_queued_messages {BROKER_QUEUED_MESSAGES_MAX}
+max_queued_bytes {BROKER_QUEUED_BYTES_MAX}
+max_inflight_messages {BROKER_INFLIGHT_MESSAGES_MAX}
 max_packet_size {BROKER_PACKET_BYTES_MAX}
 log_dest stderr
 log_type error
@@ -240,11 +268,14 @@ mqtt {{{{ host: "{HOST}", port: {{port}} }}}}
 """
 
 
-def _spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    if sys.platform == "linux":  # elsewhere it lives on if we are killed
-        command = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
+def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        leashed(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+        start_new_session=True,  # Ctrl-C is for us; we stop the broker last
     )
 
 
@@ -278,7 +309,11 @@ def _check_free(port: int) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of which nobody makes use, and that the system gives to nobody: to a client
+    that connects again and again to a port of its outgoing range, while no broker runs
+    there, it would at last give that port itself."""
+    for port in random.sample(PORTS, PORT_ATTEMPTS_MAX):
+        with suppress(Unavailable):
+            _check_free(port)
+            return port
+    raise Unavailable(f"no port between {PORTS.start} and {PORTS.stop} of {HOST} is free")

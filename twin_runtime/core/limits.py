@@ -56,18 +56,18 @@ FILTERS_PER_PACKET_MAX = 1_000
 OUTGOING_BYTES_MAX = 16 * 1024 * 1024
 # Messages written together where each needs a task: beyond, a task costs more, not less.
 OUTGOING_TASKS_MAX = 32
-# A goodbye to a broker that hears takes a millisecond; to one that does not, these.
-GOODBYE_S = 0.5
-CLOSE_ATTEMPTS_MAX = 3
-CLOSE_ATTEMPT_S = 2.0  # every wait of one goodbye, of which there are at most three
+GOODBYE_S = 0.5  # to a broker that hears it takes a millisecond; to one that does not, this
+CLOSE_ATTEMPT_S = 2.0  # a goodbye waits at most three times
+CLOSE_ATTEMPTS_MAX = 3  # one of which is lost to `wait_for` before Python 3.12
 
 # --- a broker of our own ------------------------------------------------------------
 # Four seconds of a broker's full rate, for a subscriber that is busy; its default of
-# 1,000 lost 95 % of a burst of 50,000. The bytes bound it where messages are large.
+# 1,000 lost 95 % of a burst of 50,000.
 BROKER_QUEUED_MESSAGES_MAX = 200_000
-BROKER_QUEUED_BYTES_MAX = 256 * 1024 * 1024
+BROKER_QUEUED_BYTES_MAX = 256 * 1024 * 1024  # the same bound where messages are large
 BROKER_INFLIGHT_MESSAGES_MAX = 1_000  # QoS 1 of foreign clients; ours use none
 BROKER_PACKET_BYTES_MAX = 1024 * 1024  # NATS' own default; ours are below 64 KiB
+PORT_ATTEMPTS_MAX = 100  # of 12,000 ports; where that many are taken something is wrong
 BROKER_READY_RETRY_S = 0.01  # both are ready within 20 ms
 BROKER_LOG_BYTES_MAX = 256 * 1024  # 1,500 complaints, and as many in one older file
 BROKER_LAST_WORDS_BYTES_MAX = 400  # of what it said, in the error when it does not start

@@ -6,6 +6,7 @@ to break things. A test runs each case on each rig; a case that fails says what 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from twin_runtime.core.effects import Connected, Disconnected, Message, Send
@@ -15,6 +16,8 @@ from twin_runtime.testing.listening import CountingBus, Heard, cancel, eventuall
 FIGHT_S = 1.5
 FIGHT_RECONNECTS_MAX = 12  # without a back-off it is hundreds
 BURST = 20_000
+TELLINGS_MAX = 10
+END = Message("end", b"")
 
 
 class Rig(Protocol):
@@ -55,11 +58,15 @@ async def a_message_reaches_its_subscriber_as_it_was_sent(rig: Rig) -> None:
 
 
 async def the_first_thing_heard_is_connected(rig: Rig) -> None:
+    """Also where messages arrive before the last of many filters is granted."""
+    filters = ["t/x", *(f"s/{number}" for number in range(2_000))]
     async with listening(rig.bus("b")) as b:
-        await b.bus.publish([Send("t/x", b"kept", retain=True)])
-        async with listening(rig.bus("a", ["t/#"])) as a:
+        kept = Send("t/x", b"kept", retain=True)
+        await b.bus.publish([kept])
+        async with listening(rig.bus("a", filters)) as a:
+            await b.bus.publish([kept])
             await a.messages_come(1)
-            assert a.events == [Connected(), Message("t/x", b"kept")]
+            assert a.events[:2] == [Connected(), Message("t/x", b"kept")]
 
 
 async def connected_means_that_subscriptions_work(rig: Rig) -> None:
@@ -131,45 +138,64 @@ async def a_burst_arrives_whole_and_in_order(rig: Rig) -> None:
 
 
 async def a_retained_topic_reaches_a_late_subscriber(rig: Rig) -> None:
-    async with listening(rig.bus("b", ["end"])) as b:
-        sends = [Send(f"t/{number}", b"%d" % number, retain=True) for number in range(300)]
-        await b.bus.publish([*sends, Send("t/7", b"passing"), Send("end", b"")])
-        await b.messages_come(1)
-        async with listening(rig.bus("a", ["t/+"])) as a:
-            await a.messages_come(300)
-            assert sorted(a.messages) == sorted(Message(each[0], each[1]) for each in sends)
+    levels = [Send(f"t/{number}", b"%d" % number, retain=True) for number in range(300)]
+    async with listening(rig.bus("b")) as b:
+        tell = b.bus.publish
+        await late_ones_hear(rig, tell, levels, {Message(each[0], each[1]) for each in levels})
+
+
+async def what_is_not_retained_reaches_no_late_subscriber(rig: Rig) -> None:
+    levels = [Send("t/x", b"kept", retain=True), Send("t/x", b"passing"), Send("t/y", b"passing")]
+    async with listening(rig.bus("b")) as b:
+        await late_ones_hear(rig, b.bus.publish, levels, {Message("t/x", b"kept")})
 
 
 async def a_retained_topic_keeps_its_newest_payload(rig: Rig) -> None:
-    async with listening(rig.bus("b", ["t"])) as b:
-        await b.bus.publish([Send("t", b"old", retain=True), Send("t", b"new", retain=True)])
-        await b.messages_come(2)
-        async with listening(rig.bus("a", ["t"])) as a:
-            await a.messages_come(1)
-            assert a.payloads == [b"new"]
+    levels = [Send("t/x", b"old", retain=True), Send("t/x", b"new", retain=True)]
+    async with listening(rig.bus("b")) as b:
+        await late_ones_hear(rig, b.bus.publish, levels, {Message("t/x", b"new")})
 
 
 async def an_empty_retained_payload_clears_the_topic(rig: Rig) -> None:
-    async with listening(rig.bus("b", ["#"])) as b:
-        await b.bus.publish([Send("t/x", b"old", retain=True), Send("t/x", b"", retain=True)])
-        await b.bus.publish([Send("t/y", b"kept", retain=True)])
-        await b.messages_come(3)
-        async with listening(rig.bus("a", ["t/+"])) as a:
-            await a.messages_come(1)
-            assert a.messages == [Message("t/y", b"kept")]
+    levels = [Send("t/x", b"old", retain=True), Send("t/x", b"", retain=True)]
+    levels.append(Send("t/y", b"kept", retain=True))
+    async with listening(rig.bus("b")) as b:
+        await late_ones_hear(rig, b.bus.publish, levels, {Message("t/y", b"kept")})
+
+
+async def late_ones_hear(
+    rig: Rig,
+    tell: Callable[[Sequence[Send]], Awaitable[None]],
+    levels: Sequence[Send],
+    wanted: set[Message],
+) -> None:
+    """Tell `levels` and let a subscriber come late, until one hears exactly what is wanted.
+
+    Whoever publishes a level repeats it, and has to: a NATS server passes a retained
+    message on before it has stored it, and whoever subscribes in between misses it.
+    """
+    heard: set[Message] = set()
+    for number in range(TELLINGS_MAX):
+        await tell(levels)
+        async with listening(rig.bus(f"late-{number}", ["t/+", "end"])) as late:
+            await tell([Send(*END)])
+            await late.until(partial(late.has_heard, END))
+            heard = set(late.messages) - {END}
+        if heard == wanted:
+            return
+    missed, unwanted = sorted(wanted - heard)[:3], sorted(heard - wanted)[:3]
+    raise AssertionError(f"heard {len(heard)}, missed {missed}, did not want {unwanted}")
 
 
 # --- connections --------------------------------------------------------------------------
 
 
 async def a_will_is_told_when_its_client_is_killed(rig: Rig) -> None:
-    async with listening(rig.bus("a", ["status/+"])) as a:
-        await rig.kill_a_client_with(Send("status/b", b"lost", retain=True))
+    async with listening(rig.bus("a", ["t/+"])) as a:
+        await rig.kill_a_client_with(Send("t/b", b"lost", retain=True))
         await a.messages_come(1)
-        assert a.messages == [Message("status/b", b"lost")]
-    async with listening(rig.bus("late", ["status/+"])) as late:
-        await late.messages_come(1)
-        assert late.messages == [Message("status/b", b"lost")]
+        assert a.messages == [Message("t/b", b"lost")]
+        await late_ones_hear(rig, a.bus.publish, [], {Message("t/b", b"lost")})
 
 
 async def a_will_is_not_told_after_a_clean_close(rig: Rig) -> None:
@@ -313,6 +339,7 @@ CASES: Sequence[Callable[[Rig], Awaitable[None]]] = (
     payloads_up_to_the_limit_arrive_whole,
     a_burst_arrives_whole_and_in_order,
     a_retained_topic_reaches_a_late_subscriber,
+    what_is_not_retained_reaches_no_late_subscriber,
     a_retained_topic_keeps_its_newest_payload,
     an_empty_retained_payload_clears_the_topic,
     a_will_is_told_when_its_client_is_killed,

@@ -39,6 +39,9 @@ class Heard:
     def payloads(self) -> list[bytes]:
         return [each.payload for each in self.messages]
 
+    def has_heard(self, message: Message) -> bool:
+        return message in self.messages
+
     def count(self, kind: type[Event]) -> int:
         return sum(isinstance(each, kind) for each in self.events)
 
