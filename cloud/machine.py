@@ -6,7 +6,7 @@ the directory's epoch, or older than the one shown, is ignored.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +96,11 @@ class CloudMachine:
                 fx.wake_by(due_s - now.monotonic_s)
         return fx
 
-    def phases(self) -> dict[str, int]:
-        """How many twins are in which phase."""
+    def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
+        """Numbers for the metrics, by name, as they are when asked."""
+        return {"twins": self._phases}
+
+    def _phases(self) -> dict[str, int]:
         counted = Counter(placed.phase for placed in self.directory.placements.values())
         return {"activating": counted["activating"], "owned": counted["owned"]}
 

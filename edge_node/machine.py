@@ -9,8 +9,8 @@ acknowledged and published once. What an edge repeats by itself (its status, `he
 checkpoints, public documents) follows from its rows and the time alone.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from zlib import crc32
 
 from edge_node.twins import Twins
@@ -75,13 +75,13 @@ class EdgeMachine:
             fx.wake_by(self._beat_due_s - now.monotonic_s)
         return fx
 
-    def phases(self) -> dict[str, int]:
-        """How many twins are in which phase."""
-        return self._twins.phases()
-
-    def device_total(self, counter: str) -> int:
-        """What the devices of this edge count under that name, summed."""
-        return self._twins.counters.totals[counter]
+    def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
+        """Numbers for the metrics, by name, as they are when asked."""
+        totals = self._twins.counters.totals
+        return {
+            "twins": self._twins.phases,
+            **{name: partial(totals.__getitem__, name) for name in totals},
+        }
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:

@@ -1,0 +1,96 @@
+"""A service process: a machine with twins that others read, on a bus, with a store and HTTP.
+
+An edge and the cloud differ in their machine, their topics and their logs; the rest of
+their processes is here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from twin_runtime.adapters import metrics, mqtt_bus, things_http
+from twin_runtime.adapters.collector import collect_daily, spare_the_old
+from twin_runtime.adapters.config import BusConfig, HttpConfig
+from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.adapters.gmqtt_session import gmqtt_session
+from twin_runtime.adapters.process import SystemClock, run_process
+from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Machine, Send
+from twin_runtime.core.ids import StoreId
+from twin_runtime.core.messages import Status
+from twin_runtime.ports import Health, Ports
+from twin_runtime.shell import Inbox
+
+
+class ServiceMachine(Machine, Protocol):
+    """A machine that can be asked for numbers at any time."""
+
+    def readings(self) -> Mapping[str, metrics.Reading]:
+        """Its own metrics: by name, the function that knows the present value."""
+        ...
+
+
+class ServiceConfig(Protocol):
+    """What every service is told."""
+
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def bus(self) -> BusConfig: ...
+    @property
+    def http(self) -> HttpConfig: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What makes a service the one it is; `machine` is made for the id of its store."""
+
+    identity: str
+    machine: Callable[[StoreId], ServiceMachine]
+    filters: list[str]
+    store_name: str
+    logs: Mapping[str, LogBound] = field(default_factory=dict)
+
+
+async def run_service(service: Service, config: ServiceConfig) -> None:
+    """Run `service` until it is asked to stop."""
+    listener = things_http.bind(config.http.host, config.http.port)
+    with open_data_dir(config.data_dir) as folder:
+        store = SqliteStore(folder / service.store_name, service.logs)
+        machine = service.machine(store.store_id)
+        clock, health = SystemClock(), Health()
+        view: dict[str, Any] = {}
+        bus = _bus(service, config)
+        readings = {**_bus_readings(bus), **machine.readings()}
+        recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
+        app = things_http.things_app(view, health, recorder.render, config.site)
+        ports = Ports(bus, store, clock, recorder, health, view)
+        spare_the_old()
+        beside = [things_http.serve(app, listener), collect_daily()]
+        await run_process(machine, ports, Inbox(), beside)
+        store.close()
+
+
+def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
+    gone = messages.encode(Status(state="lost"))
+    return mqtt_bus.MqttBus(
+        config.bus.host,
+        config.bus.port,
+        client_id=service.identity,
+        filters=service.filters,
+        will=Send(topics.status(service.identity), gone, retain=True),
+        session=gmqtt_session,
+    )
+
+
+def _bus_readings(bus: mqtt_bus.MqttBus) -> dict[str, metrics.Reading]:
+    return {
+        "bus_connected": lambda: bus.connected,
+        "bus_reconnects_total": lambda: bus.reconnects,
+        "bus_drops_total": lambda: bus.sends_dropped,
+        "inbox_drops_total": lambda: bus.inbox_drops,
+    }
