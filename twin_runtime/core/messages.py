@@ -99,9 +99,9 @@ class StateReport(Wire):
     features: dict[str, Any] = {}
     description: Description | None = None
     obeyed: tuple[Position53, Position53] | None = None
-    outcomes: Annotated[
-        dict[ShortText, Outcome], Field(max_length=DESIRED_PER_TWIN_MAX, default_factory=dict)
-    ]
+    outcomes: dict[ShortText, Outcome] = Field(
+        max_length=DESIRED_PER_TWIN_MAX, default_factory=dict
+    )
 
 
 class Window(Versioned):
