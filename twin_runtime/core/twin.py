@@ -95,8 +95,10 @@ class Twin:
 
 class Applied(NamedTuple):
     """The outcome of a window: the twin after it, the reports that were applied, and how
-    many were duplicates, came too early, or were sent to the owner of another epoch. The i-th applied report has revision
-    `twin.revision - len(applied) + 1 + i`."""
+    many were duplicates, came too early, or were sent to the owner of another epoch.
+
+    The i-th applied report has revision `twin.revision - len(applied) + 1 + i`.
+    """
 
     twin: Twin
     applied: tuple[StateReport, ...]
