@@ -36,7 +36,7 @@ from twin_runtime.core.limits import (
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import Command, Description, ReportAck
-from twin_runtime.core.outbox import Mark, Outbox, first_session
+from twin_runtime.core.outbox import Mark, Outbox, first_session, next_session
 from twin_runtime.core.shape import accepts, worst_case_bytes
 
 NEVER = float("inf")
@@ -266,7 +266,8 @@ class DeviceMachine:
             fx.notes.append(Note("error", self.halted))
             self.disconnected()
             return
-        session = max(ack.session, self._outbox.mark.session) + 1
+        own = self._outbox.mark.session
+        session = next_session(max(ack.session, own), own)
         fx.count("sessions_opened_total")
         fx.notes.append(Note("warning", f"{self.twin}: opens session {session}: {ack.edge} has "
                              f"applied {ack.applied} of session {ack.session}"))  # fmt: skip

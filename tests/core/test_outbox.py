@@ -13,7 +13,7 @@ from twin_runtime.core.limits import (
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import ReportAck
-from twin_runtime.core.outbox import Appended, Mark, Outbox
+from twin_runtime.core.outbox import Appended, Mark, Outbox, next_session
 
 
 def outbox(reports: int = 0, *, session: int = 7, **bounds: int) -> Outbox:
@@ -341,3 +341,10 @@ def test_a_new_session_without_rows_begins_empty() -> None:
     writes = box.renumber(8, {"features": {}})
     assert writes == [Delete("outbox", "d-1/7/1"), Delete("outbox", "d-1/7/2")]
     assert append(box, 3).writes[0].key == "d-1/8/1"
+
+
+@pytest.mark.parametrize("above", [5 << 20 | 7, 5 << 20 | 8, 5 << 20 | 9, 6 << 20 | 1])
+def test_the_next_session_is_larger_and_keeps_the_tag_of_its_store(above: int) -> None:
+    session = next_session(above, 3 << 20 | 8)
+    assert above < session <= above + 2**20
+    assert session % 2**20 == 8

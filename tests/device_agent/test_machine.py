@@ -53,6 +53,7 @@ DESCRIPTION = Description(
 )
 WALL_MS = 1_750_000_000_000
 SESSION = WALL_MS // 1000 << 20  # the first guess of a device without memory
+NEXT = SESSION + 2**20  # the next one of the same store
 ROUTED = Assignment(edge="e-1", epoch=1)
 VALVE = "features/valve/value"
 
@@ -360,14 +361,12 @@ def test_an_edge_that_knows_a_larger_session_makes_a_fresh_device_renumber() -> 
     device = online(2)
     fx = device.ack(40, session=SESSION + 5)
     (window,) = windows(fx)
-    assert window.session == SESSION + 6
+    assert window.session == NEXT
     assert [report.seq for report in window.reports] == [1, 2]
     assert window.reports[0].description == DESCRIPTION
     assert fx.counts[("sessions_opened_total", "")] == 1
-    assert json.loads(device.disk["device", "d-1"])["mark"]["session"] == SESSION + 6
-    assert all(
-        key.startswith(f"d-1/{SESSION + 6}/") for kind, key in device.disk if kind != "device"
-    )
+    assert json.loads(device.disk["device", "d-1"])["mark"]["session"] == NEXT
+    assert all(key.startswith(f"d-1/{NEXT}/") for kind, key in device.disk if kind != "device")
 
 
 def test_a_restored_disk_is_noticed_and_opens_a_new_session() -> None:
@@ -380,7 +379,7 @@ def test_a_restored_disk_is_noticed_and_opens_a_new_session() -> None:
     device.start()
     device.handle(Connected())
     (window,) = windows(device.ack(5))
-    assert (window.session, len(window.reports)) == (SESSION + 1, 2)
+    assert (window.session, len(window.reports)) == (NEXT, 2)
 
 
 def test_an_agent_whose_id_is_taken_over_halts_and_says_why() -> None:
@@ -403,9 +402,9 @@ def test_an_agent_whose_id_is_taken_over_halts_and_says_why() -> None:
 def test_a_renumbered_device_is_not_taken_for_another_agent() -> None:
     device = online(2)
     device.ack(0, session=SESSION + 5)
-    fx = device.ack(0, session=SESSION + 7)
+    fx = device.ack(0, session=NEXT + 7)
     assert fx.stop is None
-    assert windows(fx)[0].session == SESSION + 8
+    assert windows(fx)[0].session == NEXT + 2**20
 
 
 # --- obeying ----------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ from twin_runtime.core.limits import (
 from twin_runtime.core.messages import ReportAck
 
 ROWS = "outbox"
+_TAG_BITS = 20  # of a session: whose store it is
+_TAG: int = (1 << _TAG_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,14 @@ def first_session(wall_ms: int, store_id: str) -> int:
     corrects: the wall time in seconds, then 20 bits of the store's id. A board without a
     battery begins each life at the same second, and must not go on in a session it lost."""
     seconds = min(max(wall_ms // 1000, 1), 2**32 - 1)
-    return seconds << 20 | crc32(store_id.encode()) >> 12
+    return seconds << _TAG_BITS | crc32(store_id.encode()) >> 32 - _TAG_BITS
+
+
+def next_session(above: int, own: int) -> int:
+    """The first session above `above` with the tag of our `own`: a store that was lost may
+    have opened any other one, and its reports may still be under way."""
+    tagged = above & ~_TAG | own & _TAG
+    return tagged if tagged > above else tagged + _TAG + 1
 
 
 def _position(key: str) -> tuple[int, int]:
