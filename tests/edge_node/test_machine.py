@@ -591,14 +591,3 @@ def test_a_restart_shows_the_twins_that_are_owned_and_no_others() -> None:
     assert (thing.revision, thing.reported_wall_ms) == (1, edge.now.wall_ms)
     assert thing.document()["features"]["level_m"]["value"] == 2.5
     assert edge.machine.readings()["twins"]() == {"active": 1, "sealed": 0, "absent": 1}
-
-
-def test_what_the_devices_of_owned_twins_count_is_summed() -> None:
-    edge = owning("d-1", "d-2")
-
-    def counts(twin: str, produced: int) -> Message:
-        status = messages.Status(state="online", counters={"reports_produced_total": produced})
-        return Message(topics.status(twin), messages.encode(status))
-
-    edge.handle(counts("d-1", 5), counts("d-2", 7), counts("d-9", 100), counts("d-1", 8))
-    assert edge.machine.readings()["reports_produced_total"]() == 15

@@ -141,3 +141,11 @@ def test_a_released_twin_takes_its_levels_along_and_leaves_its_counts() -> None:
     twins.device_said("d-1", began_anew)
     assert twins.counters.totals["outbox_rows"] == 1
     assert twins.counters.totals["reports_produced_total"] == 22
+
+
+def test_what_the_devices_of_owned_twins_count_is_summed() -> None:
+    twins = owning(2)
+    for twin, produced in (("d-0", 5), ("d-1", 7), ("d-9", 100), ("d-0", 8)):
+        counters = {"reports_produced_total": produced}
+        twins.device_said(twin, Status(state="online", counters=counters))
+    assert twins.counters.totals["reports_produced_total"] == 15
