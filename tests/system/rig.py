@@ -27,6 +27,7 @@ from twin_runtime.adapters.sqlite_store import read_rows
 POLL_S = 0.05
 HEALED_S = 45.0  # noisy machines: an idle one heals within 6 s, most of it back-off
 STOPPED_S = 15.0
+LOG_TAIL_CHARS = 1_500
 CONNECTED = "is connected to"  # what a process says of its bus
 QUIET_PERIOD_S = 86_400.0  # the longest: an agent restarted with it has its backlog only
 
@@ -285,6 +286,11 @@ class Rig:
         store = self.cloud.folder / "cloud.sqlite"
         return len(list(read_rows(store, "edge"))) if store.exists() else 0
 
+    def last_words(self) -> str:
+        """The end of every log, for whoever reads of a failure."""
+        processes = (self.agent, *self.edges, self.cloud)
+        return "\n".join(f"{each.name}:\n{each.said()[-LOG_TAIL_CHARS:]}" for each in processes)
+
     def edge_stores(self) -> list[Path]:
         paths = (edge.folder / "edge.sqlite" for edge in self.edges)
         return [path for path in paths if path.exists()]
@@ -307,6 +313,9 @@ def running(folder: Path, **options: Any) -> Iterator[Rig]:
         rig.start("d-agent")
         rig.await_progress()
         yield rig
+    except BaseException as error:
+        error.add_note(rig.last_words())
+        raise
     finally:
         rig.end()
 

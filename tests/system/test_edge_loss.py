@@ -62,7 +62,7 @@ def test_g3_losing_the_disk_of_an_edge_loses_nothing_acknowledged(tmp_path: Path
         unprotected = [
             f"{twin}/{seq}"
             for twin in twins
-            for seq in range(stable[twin] + 1, told[twin][2] + 1)
+            for seq in range(stable.get(twin, 0) + 1, told[twin][2] + 1)
             if seq not in kept[twin]
         ]
         assert unprotected == []
