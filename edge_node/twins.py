@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from edge_node.counters import DeviceCounters
@@ -25,6 +26,7 @@ from twin_runtime.core.effects import Append, Delete, Effects, Note, Now, Put, R
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
+    CHECKPOINT_DUE_MAX,
     CHECKPOINT_PERIOD_S,
     CHECKPOINT_RETRY_LAST_S,
     CHECKPOINT_TWINS_MAX,
@@ -105,8 +107,9 @@ class Twins:
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""
-        counted = Counter(twin.phase.value for twin in self._twins.values())
-        return {phase.value: counted[phase.value] for phase in Phase}
+        # By identity: to hash an enumeration's member costs more than all the rest.
+        counted = Counter(map(id, map(attrgetter("phase"), self._twins.values())))
+        return {phase.value: counted[id(phase)] for phase in Phase}
 
     # --- from devices -------------------------------------------------------------------
 
@@ -325,7 +328,7 @@ class Twins:
         if now.monotonic_s < self._paused_until_s:
             return due
         for twin_id, due_s in self._checkpoint_due_s.items():
-            if due_s > now.monotonic_s:
+            if due_s > now.monotonic_s or len(due) == CHECKPOINT_DUE_MAX:
                 break
             due.append(twin_id)
         for twin_id in due:

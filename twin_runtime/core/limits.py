@@ -57,7 +57,7 @@ OUTGOING_BYTES_MAX = 16 * 1024 * 1024
 # Messages written together where each needs a task: beyond, a task costs more, not less.
 OUTGOING_TASKS_MAX = 32
 GOODBYE_S = 0.5  # to a broker that hears it takes a millisecond; to one that does not, this
-CLOSE_ATTEMPT_S = 2.0  # a goodbye waits at most three times
+CLOSE_ATTEMPT_S = 2.0  # four such waits, at most, are one goodbye
 CLOSE_ATTEMPTS_MAX = 3  # one of which is lost to `wait_for` before Python 3.12
 
 # --- a broker of our own ------------------------------------------------------------
@@ -77,6 +77,7 @@ HEARTBEAT_PERIOD_S = 30.0  # `status` is repeated; readers call a device lost af
 REPUBLISH_PERIOD_S = 60.0  # retained levels are repeated: a broker may forget them
 TWIN_PUBLISH_PERIOD_S = 1.0  # a twin's public topic at most once a second
 CHECKPOINT_PERIOD_S = 5.0  # changed twins to the cloud; bounds what an outbox must keep
+CHECKPOINT_DUE_MAX = 512  # twins encoded in one go, 10 ms; the others follow in the next
 CHECKPOINT_TWINS_MAX = 64  # twins in one checkpoint packet, as far as its bytes allow
 STABLE_MARKS_MAX = 256  # positions in one `stable` order: about 40 KiB
 CHECKPOINT_RETRY_LAST_S = 60.0  # while the cloud is away
