@@ -126,7 +126,7 @@ class DeviceMachine:
         """Do what is due: send the window again, say that we live."""
         if now.monotonic_s >= self._retry_due_s:
             self._retry_s = min(self._retry_s * 2, RETRY_LAST_S)
-            fx.count("retransmissions_total")
+            self._tally("retransmissions_total", fx)
             self._send_again(now, fx)
         if now.monotonic_s >= self._beat_due_s:
             self._say(now, "online", fx)
@@ -215,7 +215,7 @@ class DeviceMachine:
             self._wish(_of(topic, messages.parse(messages.DESIRED, payload)), fx)
         elif topic.verb == "error":
             refusal = messages.parse(messages.REFUSAL, payload)
-            fx.count("refusals_heard_total")
+            self._tally("refusals_heard_total", fx)
             text = f"{self.twin}: {topic.edge} refused {refusal.pointer or 'a message'}: "
             fx.notes.append(Note("warning", f"{text}{refusal.message} ({refusal.code})"))
 
@@ -268,7 +268,7 @@ class DeviceMachine:
             return
         own = self._outbox.mark.session
         session = next_session(max(ack.session, own), own)
-        fx.count("sessions_opened_total")
+        self._tally("sessions_opened_total", fx)
         fx.notes.append(Note("warning", f"{self.twin}: opens session {session}: {ack.edge} has "
                              f"applied {ack.applied} of session {ack.session}"))  # fmt: skip
         fx.writes += self._outbox.renumber(session, self.description.model_dump(exclude_none=True))

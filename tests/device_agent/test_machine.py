@@ -7,6 +7,7 @@ import pytest
 
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
+from twin_runtime.adapters.metrics import METRICS
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
     Act,
@@ -537,6 +538,22 @@ def test_a_device_says_that_it_is_there_when_connected_and_before_readers_call_i
     before_s = device.now_s
     assert states(device.wake())[0]["state"] == "online"
     assert device.now_s - before_s <= HEARTBEAT_PERIOD_S
+
+
+def test_everything_that_devices_are_said_to_count_is_on_their_status() -> None:
+    device = Device(outbox_reports_max=1)
+    for _ in range(2):
+        device.measure("nonsense")
+    device.handle(Connected())
+    device.assign("e-1", 1)
+    device.wake()
+    device.ack(40, session=SESSION + 5)
+    device.ack(1, session=NEXT)
+    device.measure()
+    device.hear("error", Refusal(code="not_finite", message="NaN"))
+    (state,) = states(device.handle(Stopping()))
+    declared = {metric.name for metric in METRICS if metric.by_devices}
+    assert set(state["counters"]) == declared | {"outbox_rows"}
 
 
 def test_a_device_that_stops_saves_its_mark_and_says_goodbye() -> None:
