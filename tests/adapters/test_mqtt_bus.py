@@ -312,6 +312,26 @@ def connections_to(port: int) -> int:
     return sum(bool(each.raddr) and each.raddr.port == port for each in ours)
 
 
+def test_a_bus_closed_at_any_moment_leaves_nothing_behind(tmp_path: Path, body: Connect) -> None:
+    """Four clients at a time fight over two ids, and are cancelled after 0 to 40 ms."""
+
+    async def run() -> None:
+        async with start_broker(folder=tmp_path) as broker:
+            rig = BrokerRig(broker, body)
+            before = asyncio.all_tasks()
+            for wait_ms in range(41):
+                fighting = [asyncio.create_task(Heard(rig.bus(who)).listen()) for who in "aabb"]
+                await asyncio.sleep(wait_ms / 1_000)
+                if wait_ms % 8 == 7:
+                    await broker.kill()
+                    await broker.start()
+                await asyncio.gather(*map(cancel, fighting))
+                assert asyncio.all_tasks() <= before, asyncio.all_tasks() - before
+            await eventually(lambda: connections_to(broker.port) == 0)
+
+    asyncio.run(run())
+
+
 def test_a_broker_that_does_not_read_costs_drops_and_not_memory(body: Connect) -> None:
     """64 MB at a broker that reads none of it: what is kept is bounded, the rest counted."""
 

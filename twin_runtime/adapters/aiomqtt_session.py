@@ -23,7 +23,13 @@ from contextlib import asynccontextmanager, suppress
 
 import aiomqtt
 
-from twin_runtime.adapters.mqtt_session import Deliver, Subscriber, subscribe_all, unless_lost
+from twin_runtime.adapters.mqtt_session import (
+    Deliver,
+    Subscriber,
+    see_through,
+    subscribe_all,
+    unless_lost,
+)
 from twin_runtime.core.effects import Message, Send
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import (
@@ -78,34 +84,37 @@ class AiomqttSession:
         return dropped
 
     async def until_lost(self) -> str:
-        await asyncio.wait((self.lost, self._writing), return_when=asyncio.FIRST_COMPLETED)
-        if self._writing.done():
-            self._writing.result()  # a mistake of ours is raised here
-        return await self.lost
+        ended, _ = await asyncio.wait(
+            (self.lost, self._writing), return_when=asyncio.FIRST_COMPLETED
+        )
+        return ended.pop().result()
 
-    async def close(self) -> None:
-        """Let what was handed over be written, for a moment, and end."""
+    async def finish_writing(self) -> None:
+        """Let what was handed over be written, for a moment."""
         self._closing = True
         self._more.set()
-        try:
-            await asyncio.wait(
-                (self.lost, self._writing),
-                timeout=GOODBYE_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            self._writing.cancel()
-            self.lost.cancel()
+        await asyncio.wait(
+            (self.lost, self._writing), timeout=GOODBYE_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        self._writing.cancel()
 
-    async def _write(self) -> None:
+    async def end(self) -> None:
+        """Hear how the connection ended: asyncio complains of an error that nobody heard."""
+        await asyncio.wait((self.lost,), timeout=GOODBYE_S)
+        self._writing.cancel()
+        self.lost.cancel()
+
+    async def _write(self) -> str:
+        why = "closed"
         try:
             while not self._closing:
                 await self._more.wait()
                 self._more.clear()
                 while self._out:
                     await self._write_some()
-        except* aiomqtt.MqttError:  # the connection is lost, and `lost` tells
-            pass
+        except* aiomqtt.MqttError as errors:
+            why = str(errors.exceptions[0])
+        return why
 
     async def _write_some(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -124,19 +133,17 @@ async def aiomqtt_session(
     """Be connected and subscribed; see `Connect`."""
     client = _new_client(subscriber, deliver)
     name = f"bus {subscriber.client_id} connect"
+    session = AiomqttSession(client)
+    name = f"bus {subscriber.client_id} connect"
     connecting = asyncio.create_task(client.__aenter__(), name=name)
     try:
         await _connected(connecting)
-        session = AiomqttSession(client)
-        try:
-            await session.subscribe(subscriber.filters)
-            yield session
-        finally:
-            await session.close()
+        await session.subscribe(subscriber.filters)
+        yield session
     except aiomqtt.MqttError as error:
         raise Unavailable(str(error)) from None
     finally:
-        await _say_goodbye(client, connecting)
+        await see_through(_close(client, connecting, session))
 
 
 async def _connected(connecting: asyncio.Task[aiomqtt.Client]) -> None:
@@ -176,17 +183,26 @@ def _handing_to(deliver: Deliver) -> type[asyncio.Queue[aiomqtt.Message]]:
 
 
 async def _until_lost(client: aiomqtt.Client) -> str:
+    """Begun before the client connects: it forgets a loss that comes right after that."""
     try:
         await anext(client.messages)
     except aiomqtt.MqttError as error:
         return str(error.__cause__ or error)
+    except asyncio.InvalidStateError:  # it has forgotten already
+        return "lost at once"
     raise AssertionError("a message was queued")
 
 
-async def _say_goodbye(client: aiomqtt.Client, connecting: asyncio.Task[aiomqtt.Client]) -> None:
+async def _close(
+    client: aiomqtt.Client,
+    connecting: asyncio.Task[aiomqtt.Client],
+    session: AiomqttSession,
+) -> None:
     await asyncio.wait((connecting,), timeout=GOODBYE_S)
     connecting.cancel()
+    await session.finish_writing()
     # Also after a failed beginning: only so is a socket closed whose broker was silent.
     with suppress(aiomqtt.MqttError, TimeoutError):
         async with asyncio.timeout(GOODBYE_S):
             await client.__aexit__(None, None, None)
+    await session.end()

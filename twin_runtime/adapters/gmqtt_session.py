@@ -25,7 +25,13 @@ from contextlib import asynccontextmanager, suppress
 import gmqtt
 from gmqtt.mqtt.handler import MQTTError
 
-from twin_runtime.adapters.mqtt_session import Deliver, Subscriber, subscribe_all, unless_lost
+from twin_runtime.adapters.mqtt_session import (
+    Deliver,
+    Subscriber,
+    see_through,
+    subscribe_all,
+    unless_lost,
+)
 from twin_runtime.core.effects import Message, Send
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import BUS_TIMEOUT_S, GOODBYE_S, KEEPALIVE_S, OUTGOING_BYTES_MAX
@@ -76,7 +82,7 @@ async def gmqtt_session(subscriber: Subscriber, deliver: Deliver) -> AsyncIterat
             raise Unavailable(_in_words(error)) from None
         yield GmqttSession(client, lost)
     finally:
-        await _close(client, opening, lost)
+        await see_through(_close(client, opening, lost))
 
 
 def _new_client(

@@ -85,3 +85,13 @@ async def unless_lost(lost: asyncio.Future[str], working: asyncio.Future[_T]) ->
     if not working.done():
         raise Unavailable(lost.result())
     return working.result()
+
+
+async def see_through(closing: Coroutine[Any, Any, None]) -> None:
+    """Finish `closing`, which bounds itself, though we are cancelled meanwhile; once."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
