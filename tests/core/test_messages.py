@@ -141,7 +141,7 @@ TYPED: dict[str, st.SearchStrategy[Any]] = {
         epoch=positions,
         via=st.text(max_size=64),
         next_wake_s=st.none() | finite,
-        counters=few(st.integers(), texts),
+        counters=few(positions, texts),
     ),
     "ack": st.builds(
         messages.ReportAck, edge=edges, epoch=ones, session=positions, applied=positions,

@@ -311,6 +311,14 @@ def test_g9_nonsense_is_counted_and_the_edge_goes_on(topic: str, payload: bytes,
     assert acks(fx)["d-1"].applied == 1
 
 
+def test_g9_a_count_that_no_metric_could_show_is_refused() -> None:
+    edge = owning("d-1")
+    status = b'{"v":1,"state":"online","counters":{"outbox_rows":1%b}}' % (b"0" * 400)
+    fx = edge.handle(Message(topics.status("d-1"), status))
+    assert fx.counts == {("rejects_total", "bad_value"): 1}
+    assert edge.machine.readings()["outbox_rows"]() == 0
+
+
 # --- live values ------------------------------------------------------------------------------
 
 

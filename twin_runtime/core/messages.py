@@ -135,7 +135,7 @@ class Status(Versioned):
     epoch: Position53 = 0
     via: Annotated[str, Field(max_length=64)] = ""
     next_wake_s: float | None = None
-    counters: Annotated[dict[ShortText, int], Field(max_length=32)] = {}
+    counters: Annotated[dict[ShortText, Position53], Field(max_length=32)] = {}
 
 
 # --- what an edge says to a device ------------------------------------------------------
