@@ -130,6 +130,23 @@ def test_a_desired_value_stands_beside_what_is_reported_or_alone() -> None:
     assert thing["features"]["target_c"] == {"desiredProperties": {"value": 19.0}}
 
 
+@pytest.mark.parametrize(
+    "reported_ms, modified",
+    [
+        (-62_135_596_800_001, None),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, None),
+        (2**53 - 1, None),
+    ],
+)
+def test_g14_a_report_dated_beyond_every_calendar_has_no_date(
+    reported_ms: int, modified: str | None
+) -> None:
+    document = {**a_twin().document(), "reported_wall_ms": reported_ms}
+    assert thing_of(document, "home").get("_modified") == modified
+
+
 def test_a_twin_that_never_reported_is_a_thing_without_features() -> None:
     new = TwinDocument(twin="d-1", epoch=1, revision=0)
     thing = thing_of(messages.load(messages.encode(new)), "home")

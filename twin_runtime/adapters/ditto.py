@@ -11,10 +11,15 @@ What the device says of itself (units, position) is the attribute `description`.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twin_runtime.core.desired import feature_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The years 1 to 9999. A clock may say more, and then says nothing: one twin with such a
+# label must not spoil the list of all.
+_DATES_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
 def thing_of(document: Mapping[str, Any], site: str) -> dict[str, Any]:
@@ -28,7 +33,8 @@ def thing_of(document: Mapping[str, Any], site: str) -> dict[str, Any]:
         "attributes": _attributes(document),
         "features": _features(document),
     }
-    if reported_ms := document.get("reported_wall_ms", 0):
+    reported_ms = document.get("reported_wall_ms", 0)
+    if reported_ms and reported_ms in _DATES_MS:
         thing["_modified"] = _timestamp(reported_ms)
     return thing
 
@@ -52,5 +58,5 @@ def _features(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _timestamp(wall_ms: int) -> str:
-    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    moment = _EPOCH + timedelta(milliseconds=wall_ms)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
