@@ -36,7 +36,7 @@ class Committed:
 
     twin: str
     revision: int = 1
-    reported_wall_ms: int = WALL_MS
+    reported_wall_ms: int = field(default_factory=lambda: round(time.time() * 1000))
     value: Any = 21.53125
     quality: str = "good"
     desired: dict[str, Any] = field(default_factory=dict)
