@@ -18,7 +18,6 @@ from twin_runtime.core.effects import (
     Effects,
     Event,
     Message,
-    Note,
     Now,
     Row,
     Send,
@@ -117,9 +116,7 @@ class CloudMachine:
                 case "twin" if payload:
                     self._publication(messages.parse(messages.DOCUMENT, payload), payload, now, fx)
         except MalformedMessage as error:
-            fx.count("rejects_total", error.code)
-            text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
-            fx.notes.append(Note("warning", f"refused {text} ({error.code})"))
+            fx.refuse(topic, error)
 
     def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
         event = messages.parse(messages.EDGE_EVENT, payload)

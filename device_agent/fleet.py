@@ -18,15 +18,12 @@ from twin_runtime.core.effects import (
     Effects,
     Event,
     Message,
-    Note,
     Now,
     Row,
     Sample,
     Stopping,
 )
 from twin_runtime.core.errors import MalformedMessage
-
-# Outdated entries included: more are swept out in one go, so that a device that reports
 
 
 class FleetMachine:
@@ -101,8 +98,7 @@ class FleetMachine:
                 touched[device.twin] = None
                 device.hear(parsed, payload, now, fx)
         except MalformedMessage as error:
-            fx.count("rejects_total", error.code)
-            fx.notes.append(Note("warning", f"{topic}: {error.message} at {error.pointer or '/'}"))
+            fx.refuse(topic, error)
 
     def _scheduled(self, touched: Iterable[str], now: Now, fx: Effects) -> Effects:
         for twin in touched:

@@ -21,7 +21,6 @@ from twin_runtime.core.effects import (
     Effects,
     Event,
     Message,
-    Note,
     Now,
     Row,
     Send,
@@ -96,9 +95,7 @@ class EdgeMachine:
                 case "status" if parsed.twin:
                     self._twins.device_said(parsed.twin, messages.parse(messages.STATUS, payload))
         except MalformedMessage as error:
-            fx.count("rejects_total", error.code)
-            text = f"{topic[:160]}: {error.message} at {error.pointer or 'the whole message'}"
-            fx.notes.append(Note("warning", f"refused {text} ({error.code})"))
+            fx.refuse(topic, error)
 
     def _obey(self, payload: bytes, fx: Effects) -> None:
         order = messages.parse(messages.ORDER, payload)

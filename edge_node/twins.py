@@ -184,14 +184,17 @@ class Twins:
     def _refuse(
         self, twin_id: str, code: str, message: str, pointer: str, now: Now, fx: Effects
     ) -> None:
-        """Count every refusal; answer the device at most once a second."""
+        """Count every refusal; answer the device at most once a second, and log the first
+        of its code in a batch (see `Effects.refuse`)."""
+        is_first = ("rejects_total", code) not in fx.counts
         fx.count("rejects_total", code)
         last_s = self._refused_s.pop(twin_id, -REFUSAL_PERIOD_S)
         if now.monotonic_s - last_s >= REFUSAL_PERIOD_S:
             refusal = Refusal(code=code, message=message[:256], pointer=pointer[:256])
             topic = topics.down(twin_id, self._edge, "error")
             fx.sends.append(Send(topic, messages.encode(refusal)))
-            fx.notes.append(Note("warning", f"{twin_id}: {message[:256]} ({code})"))
+            if is_first:
+                fx.notes.append(Note("warning", f"{twin_id}: {message[:256]} ({code})"))
             last_s = now.monotonic_s
         self._refused_s[twin_id] = last_s
         if len(self._refused_s) > REFUSALS_REMEMBERED_MAX:

@@ -1,6 +1,7 @@
 """Effects add up: counts are summed, the earliest wish to be woken wins."""
 
 from twin_runtime.core.effects import Effects
+from twin_runtime.core.errors import MalformedMessage
 
 
 def test_counts_of_one_label_add_up_and_others_stay_apart() -> None:
@@ -24,3 +25,15 @@ def test_the_earliest_wake_wins_and_is_never_in_the_past() -> None:
     assert fx.wake_in_s == 5.0
     fx.wake_by(-1.0)
     assert fx.wake_in_s == 0.0
+
+
+def test_g7_a_flood_of_refused_messages_is_counted_and_logged_in_a_line_for_each_code() -> None:
+    fx = Effects()
+    for code in ("not_json", "bad_id", "not_json", "not_json"):
+        fx.refuse("dt/v1/" + "x" * 65_000, MalformedMessage(code, "it is wrong", "/a"))
+    assert fx.counts == {("rejects_total", "not_json"): 3, ("rejects_total", "bad_id"): 1}
+    assert [note.text.partition(": ")[2] for note in fx.notes] == [
+        "it is wrong at /a (not_json)",
+        "it is wrong at /a (bad_id)",
+    ]
+    assert max(len(note.text) for note in fx.notes) < 250

@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from twin_runtime.core.errors import MalformedMessage
+
+_TOPIC_CHARS_MAX = 160  # of a topic that is logged: ours end below, a stranger's at 64 KiB
+
 
 class Now(NamedTuple):
     """The two clocks: `monotonic_s` for waiting, `wall_ms` for labels. Never mixed."""
@@ -161,6 +165,15 @@ class Effects:
         """Add `by` to a counter; `label` is the value of its one label, if it has one."""
         key = (metric, label)
         self.counts[key] = self.counts.get(key, 0) + by
+
+    def refuse(self, topic: str, error: MalformedMessage) -> None:
+        """Count a message that cannot be used, and say why: of a batch only the first for
+        each code, since a flood of lines holds up whoever writes them."""
+        if ("rejects_total", error.code) not in self.counts:
+            where = error.pointer or "the whole message"
+            text = f"refused {topic[:_TOPIC_CHARS_MAX]}: {error.message} at {where} ({error.code})"
+            self.notes.append(Note("warning", text))
+        self.count("rejects_total", error.code)
 
     def wake_by(self, delay_s: float) -> None:
         """Ask to be woken in `delay_s` seconds at the latest."""
