@@ -75,11 +75,11 @@ class AiomqttSession:
     def publish(self, sends: Sequence[Send]) -> int:
         dropped = 0
         for send in sends:
-            if self._out_bytes + len(send.payload) > OUTGOING_BYTES_MAX or self.lost.done():
+            if self._out_bytes + _size(send) > OUTGOING_BYTES_MAX or self.lost.done():
                 dropped += 1
             else:
                 self._out.append(send)
-                self._out_bytes += len(send.payload)
+                self._out_bytes += _size(send)
         self._more.set()
         return dropped
 
@@ -119,10 +119,12 @@ class AiomqttSession:
     async def _write_some(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(len(self._out), OUTGOING_TASKS_MAX)):
-                topic, payload, retain = self._out.popleft()
-                self._out_bytes -= len(payload)
+                send = self._out.popleft()
+                self._out_bytes -= _size(send)
                 # For ever: a broker that does not read is found out by the keepalive.
-                writing = self._client.publish(topic, payload, 0, retain, timeout=math.inf)
+                writing = self._client.publish(
+                    send.topic, send.payload, 0, send.retain, timeout=math.inf
+                )
                 group.create_task(writing)
 
 
@@ -132,7 +134,6 @@ async def aiomqtt_session(
 ) -> AsyncIterator[AiomqttSession]:
     """Be connected and subscribed; see `Connect`."""
     client = _new_client(subscriber, deliver)
-    name = f"bus {subscriber.client_id} connect"
     session = AiomqttSession(client)
     name = f"bus {subscriber.client_id} connect"
     connecting = asyncio.create_task(client.__aenter__(), name=name)
@@ -180,6 +181,10 @@ def _handing_to(deliver: Deliver) -> type[asyncio.Queue[aiomqtt.Message]]:
             deliver(Message(item.topic.value, item.payload))
 
     return Arrivals
+
+
+def _size(send: Send) -> int:
+    return len(send.topic) + len(send.payload)
 
 
 async def _until_lost(client: aiomqtt.Client) -> str:
