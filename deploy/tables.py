@@ -31,7 +31,11 @@ def print_table(table: Table, console: Console) -> None:
         console.width = console.measure(
             table, options=console.options.update(width=_PIPE_WIDTH)
         ).maximum
-    console.print(table)
+    with console.capture() as printed:
+        console.print(table)
+    # The last column is filled up with spaces, which wrap where lines are long.
+    lines = (line.rstrip() for line in printed.get().splitlines())
+    console.file.write("".join(f"{line}\n" for line in lines))
 
 
 def _narrowest(column: Column) -> int:

@@ -137,6 +137,15 @@ def test_a_pipe_gets_everything() -> None:
         assert "x" * 200 in diten_twin("ls", "--api", api).stdout
 
 
+def test_no_line_in_a_pipe_ends_in_spaces() -> None:
+    with served(Committed("d-1", value="x" * 200), Committed("d-2")) as api:
+        lines = [
+            *diten_twin("ls", "--api", api).stdout.splitlines(),
+            *diten_twin("get", "d-2", "--api", api).stdout.splitlines(),
+        ]
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_ls_of_an_empty_edge_says_so() -> None:
     with served() as api:
         result = diten_twin("ls", "--api", api)
