@@ -6,17 +6,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+# What is known of a role's process, and how it is written.
+_COLUMNS = (
+    ("pid", "pid", "d"),
+    ("memory MB", "rss_mb", ".1f"),
+    ("CPU s", "cpu_s", ".2f"),
+    ("restarts", "restarts", "d"),
+)
+
 
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the verdict, and what each process cost."""
     console = Console(highlight=False)
     reports = summary["reports"]
     table = Table("process", box=None, header_style="dim", pad_edge=False)
-    for name in ("pid", "memory MB", "CPU s", "restarts"):
+    for name, _, _ in _COLUMNS:
         table.add_column(name, justify="right")
     for role in summary["roles"]:
-        cells = (role.get(key, "-") for key in ("pid", "rss_mb", "cpu_s", "restarts"))
-        table.add_row(role["id"], *(str(cell) for cell in cells))
+        cells = (format(role[key], form) if key in role else "–" for _, key, form in _COLUMNS)
+        table.add_row(role["id"], *cells)
+    console.print()  # below the terminal's ^C
     console.print(table)
     console.print(
         f"{summary['twins']} twins; reports: {reports['produced']} produced, "
@@ -24,7 +33,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     ack_ms = summary["ack_ms"]
     if ack_ms["p50"] is not None:
-        console.print(f"acknowledged within {ack_ms['p50']} ms (p50), {ack_ms['p99']} ms (p99)")
+        console.print(
+            f"acknowledged within {ack_ms['p50']:.1f} ms (p50), {ack_ms['p99']:.1f} ms (p99)"
+        )
     console.print(_verdict(summary))
 
 
