@@ -79,6 +79,8 @@ async def keep_running(role: Role, say: Callable[[str], None]) -> None:
     while not role.stopping.is_set():
         began_s = time.monotonic()
         process = await _start(role)
+        if role.restarts:
+            say(f"{role.id} runs again  pid {process.pid}")
         if role.stopping.is_set():  # it was asked to end while it was being started
             process.terminate()
         await _follow(role, process, say)
@@ -133,10 +135,18 @@ async def _follow(
     assert process.stderr is not None
     handler = RotatingFileHandler(role.log, maxBytes=LOG_BYTES_MAX, backupCount=1)
     try:
-        while line := await process.stderr.readline():
+        while line := await _line(process.stderr):
             text = line.decode(errors="replace").rstrip()
             handler.emit(logging.makeLogRecord({"msg": text}))
             if " error: " in text or " warning: " in text:
                 say(text.split(" ", 1)[1])
     finally:
         handler.close()
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line; one that is longer than the stream's buffer is lost, and its role is not."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return b"(a line of more than 64 KiB)\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -97,8 +98,9 @@ def test_a_role_that_is_killed_is_started_again_and_that_is_said(
         await until(lambda: logged(role).count("here") == 2)
 
     said = play(role, scene)
-    assert len(said) == 1
-    assert said[0].startswith("d-1 ended with signal 9; starting it again in 0.")
+    ended, again = said
+    assert ended.startswith("d-1 ended with signal 9; starting it again in 0.")
+    assert re.fullmatch(r"d-1 runs again  pid \d+", again)
     assert role.restarts == 1
 
 
@@ -120,6 +122,17 @@ def test_a_role_stopped_while_it_is_being_started_ends(role_of: Callable[[str], 
     role = role_of(OBEDIENT)
     play(role, scene)
     assert role.pid is None
+
+
+def test_a_line_without_end_does_not_end_the_supervision(role_of: Callable[[str], Role]) -> None:
+    role = role_of(f"import sys\nprint('x' * 100_000, file=sys.stderr)\n{OBEDIENT}")
+
+    async def scene(role: Role, said: list[str]) -> None:
+        await until(lambda: "info: here" in logged(role))
+
+    play(role, scene)
+    assert role.restarts == 0
+    assert "(a line of more than 64 KiB)" in logged(role)
 
 
 def test_a_role_that_does_not_heed_a_stop_is_killed(
