@@ -34,12 +34,11 @@ from device_agent.sources import Device
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import DEVICES_PER_PROCESS_MAX, FEATURES_MAX
 from twin_runtime.core.messages import Description, FeatureSpec, Place
+from twin_runtime.core.scalar import INTEGER_MAX
 
 TRACE_ROWS_MAX = 5_000_000  # ten times the largest trace known; 100 MB of RAM
 NODE_MAX = 65_535  # a mote's address has 16 bits
 REGISTER_MAX = 32_767  # and so has a register
-COUNT_MAX = 2**53 - 1  # JSON numbers beyond do not survive every reader
-TIME_MS_MAX = 2**53 - 1
 
 READING_FEATURES: Mapping[str, FeatureSpec] = {
     "internal_temperature_c": FeatureSpec(
@@ -143,7 +142,7 @@ def _reports(readings: Sequence[Reading], links: Mapping[int, Links]) -> Sequenc
     last: dict[int, Report] = {}
 
     def add(node: int, time_ms: int, values: tuple[float, ...]) -> None:
-        before = last.get(node, Report(-TIME_MS_MAX, node, -TIME_MS_MAX, -TIME_MS_MAX, ()))
+        before = last.get(node, Report(-INTEGER_MAX, node, -INTEGER_MAX, -INTEGER_MAX, ()))
         at_ms = max(time_ms, before.at_ms + 1)
         last[node] = Report(at_ms, node, before.heard_until_ms, time_ms, values)
         reports.append(last[node])
@@ -193,7 +192,7 @@ def _load_places(path: Path) -> dict[int, Place]:
 
 def _time_ms(text: str) -> int:
     time_ms = round(float(text) * 1000)
-    if abs(time_ms) >= TIME_MS_MAX:
+    if abs(time_ms) >= INTEGER_MAX:
         raise ValueError
     return time_ms
 
@@ -222,7 +221,7 @@ def _register(text: str) -> int:
 
 @lru_cache(maxsize=8192)
 def _count(text: str) -> int:
-    if not 0 <= (count := int(text)) <= COUNT_MAX:
+    if not 0 <= (count := int(text)) <= INTEGER_MAX:
         raise ValueError
     return count
 

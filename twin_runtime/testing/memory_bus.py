@@ -23,13 +23,15 @@ from typing import Literal, TypeVarTuple
 from twin_runtime.core.backoff import backoff_s
 from twin_runtime.core.effects import Event, Message, Send
 from twin_runtime.core.inbox import Inbox
-from twin_runtime.core.limits import INBOX_EVENTS_MAX, RECONNECT_FIRST_S, RECONNECT_LAST_S
+from twin_runtime.core.limits import (
+    CONNECTION_LASTING_S,
+    INBOX_EVENTS_MAX,
+    RECONNECT_FIRST_S,
+    RECONNECT_LAST_S,
+)
 
 Direction = Literal["up", "down"]
 Arguments = TypeVarTuple("Arguments")
-
-# A connection that lasted this long was no accident: the next back-off starts anew.
-LASTING_S = 2 * RECONNECT_LAST_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class MemoryBroker:
 
     def _lose(self, bus: MemoryBus) -> None:
         lasted_s = asyncio.get_running_loop().time() - self._since_s[bus.client_id]
-        if lasted_s > LASTING_S:
+        if lasted_s > CONNECTION_LASTING_S:
             self._attempts.pop(bus.client_id, None)
         if self._forget(bus):
             bus.inbox.disconnected()
