@@ -30,9 +30,7 @@ from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.core.errors import InvalidConfiguration, Unavailable
 from twin_runtime.core.limits import OUTBOX_REPORTS_MAX
 
-EDGES_UP_MAX = 16
 DEVICES_PER_FLEET = 1_000
-DEVICES_UP_MAX = 20_000
 # What devices keep beyond need so that the audit can compare contents: at most so many
 # reports in all, 50 MB of disk.
 AUDITED_REPORTS_MAX = 200_000
@@ -169,7 +167,7 @@ class Laptop:
         for role in self._fleets:
             group.create_task(keep_running(role, self._say), name=role.id)
             await self._started(role)
-        self._say(f"API     http://127.0.0.1:{self._api_port}/api/2/things")
+        self._tell_api()
         duration_s = self._plan.duration_s
         with suppress(TimeoutError):
             async with progress(duration_s), asyncio.timeout(duration_s):
@@ -199,6 +197,12 @@ class Laptop:
             what = f"emulated {about['first']} to {about['last']}"
         self._tell(role.id, f"devices: {what}  pid {role.pid}")
 
+    def _tell_api(self) -> None:
+        url = f"http://127.0.0.1:{self._api_port}"
+        self._tell("API", f"{url}/api/2/things")
+        if self._api_port not in (API_PORT, self._plan.api_port):
+            self._say(f"port {API_PORT} is in use; tell `diten twin`: export DITEN_API={url}")
+
     async def _watch_broker(self) -> None:
         """Start our broker again when it ends; everybody reconnects and repeats."""
         while self._broker is not None:
@@ -207,6 +211,7 @@ class Laptop:
                 self._say("the broker ended; starting it again")
                 with suppress(Unavailable):
                     await self._broker.start()
+                    self._say(f"the broker runs again on port {self._broker.port}")
 
     def _tell(self, identity: str, text: str) -> None:
         width = max(len(role.id) for role in (*self._servers, *self._fleets))

@@ -297,7 +297,9 @@ def test_a_port_asked_for_that_is_in_use_is_an_error(tmp_path: Path) -> None:
 def test_where_the_usual_port_is_in_use_another_one_is_taken_and_said(tmp_path: Path) -> None:
     with taken_port(8420), up(tmp_path / "data", *EMULATED) as one:
         one.await_twins(DEVICES)
-        assert ":8420/" not in one.await_said("API")
+        url = one.await_said("API").split()[1].removesuffix("/api/2/things")
+        assert not url.endswith(":8420")
+        assert one.await_said("8420 is in use").endswith(f"export DITEN_API={url}")
         assert one.stop() == OK
 
 
