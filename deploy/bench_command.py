@@ -16,7 +16,7 @@ from benchmarks.runtime.target import Target
 BENCHMARKS = ("ingest", "ack", "footprint")
 
 
-@click.command()
+@click.command(short_help="Measure this machine.")
 @click.argument("name", type=click.Choice(BENCHMARKS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
 def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001

@@ -1,6 +1,7 @@
 """The `diten` command. Each command imports what it needs when it is called."""
 
 import json
+import logging
 import re
 import sys
 from pathlib import Path
@@ -34,13 +35,15 @@ class Duration(click.ParamType[float]):
 @click.version_option(package_name="diten")
 def main() -> None:
     """Digital twins for the edge: no acknowledged update is ever lost."""
+    logging.basicConfig(format="diten: %(message)s")  # a role's own log replaces it
 
 
-@main.command()
+@main.command(short_help="Run a whole system on this machine.")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path("diten-data"),
               show_default=True, help="Where all state is kept.")  # fmt: skip
 @click.option("--broker", default="", help="mosquitto, nats, or HOST:PORT of one that runs.")
-@click.option("--edges", type=click.IntRange(1, 16), default=2, show_default=True)
+@click.option("--edges", type=click.IntRange(1, 16), default=2, show_default=True,
+              help="How many edges.")  # fmt: skip
 @click.option("--source", default="host", show_default=True,
               help="host (this machine), replay:DIR (a recorded field trial) or none.")  # fmt: skip
 @click.option("--trace", default="library1", show_default=True, help="Which trace to replay.")

@@ -276,8 +276,9 @@ def _text(path: Path) -> Iterator[TextIO]:
         ):
             yield cast("TextIO", file)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
         raise InvalidConfiguration(
-            f"{path} cannot be read: {error}; give a directory with a whole trace"
+            f"{path} cannot be read ({why}): give a directory with a whole trace"
         ) from None
 
 

@@ -80,7 +80,7 @@ def test_nothing_but_the_lock_is_left_in_it(tmp_path: Path) -> None:
 
 def test_a_directory_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
     with _holder(tmp_path) as holder:
-        sentence = rf"another process \(pid {holder.pid}\) uses it: two agents must not share"
+        sentence = rf"another process \(pid {holder.pid}\) uses it: stop that one, or name another"
         with pytest.raises(Unavailable, match=sentence), open_data_dir(tmp_path):
             pass
         assert (tmp_path / "lock").read_text() == f"{holder.pid}\n"

@@ -37,6 +37,7 @@ def test_up_refuses_in_one_sentence_before_anything_runs(mistake: str, tmp_path:
     ended = run_up(tmp_path / "data", *options)
     assert ended.returncode == USAGE
     assert ended.stdout == ""
+    assert ended.stderr.startswith("diten: ")
     assert ended.stderr.count("\n") == 1
     assert expected in ended.stderr
 

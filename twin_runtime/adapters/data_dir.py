@@ -79,8 +79,8 @@ def _locked(path: Path) -> int:
 def _refusal(path: Path, error: OSError) -> DitenError:
     if error.errno == errno.EWOULDBLOCK:
         return Unavailable(
-            f"{path}: another process{_owner(path)} uses it: two agents must not share an id"
-            " or a directory"
+            f"{path}: another process{_owner(path)} uses it: stop that one, or name another"
+            " directory"
         )
     if error.errno in _NOT_A_DIRECTORY:
         return InvalidConfiguration(f"{path} is not a directory: remove it or name another one")
