@@ -5,7 +5,7 @@ their assignment, keep what was not applied, send it again when the edge is sile
 believe nothing but acknowledgements. What they say was encoded beforehand, and nothing is
 stored, so that one process of them is faster than any edge. Two ways to send:
 
-    windows   as a device after an outage: at most a window of reports in flight
+    windows   as devices after an outage: at most a window of reports in flight each
     flood     one message for each report, all at once, and windows for what got lost
 
 A device that is told of fewer applied reports than before has seen a loss.
@@ -13,6 +13,7 @@ A device that is told of fewer applied reports than before has seen a loss.
 
 import asyncio
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,11 +28,10 @@ from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.mqtt_bus import MqttBus
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Connected, Event, Message, Send
-from twin_runtime.core.limits import WINDOW_REPORTS_MAX
+from twin_runtime.core.limits import RETRY_FIRST_S, RETRY_LAST_S, WINDOW_REPORTS_MAX
 
-ANNOUNCED_MAX = 2_000  # devices on their way to an assignment at one time
+AT_ONCE_MAX = 2_000  # devices that wait for an assignment, or for acknowledgements
 TICK_S = 0.25
-SILENCE_S = 1.0  # without news of a device: it sends again
 WAIT_S = 240.0
 
 
@@ -51,13 +51,14 @@ class Spec:
 class Device:
     """One device: its reports, and how far it knows them to be applied."""
 
-    __slots__ = ("applied", "lost", "rows", "sent", "silent_since_s", "topic")
+    __slots__ = ("applied", "due_s", "lost", "pause_s", "rows", "sent", "topic")
 
     def __init__(self, topic: str, encoded: list[bytes]) -> None:
         self.topic = topic
         self.rows = encoded
         self.applied = self.sent = self.lost = 0
-        self.silent_since_s = 0.0
+        self.pause_s = RETRY_FIRST_S
+        self.due_s = math.inf  # to send again; it has not begun
 
     @property
     def done(self) -> bool:
@@ -68,7 +69,19 @@ class Device:
         if applied > self.applied:
             self.applied = applied
             self.sent = max(self.sent, applied)
-            self.silent_since_s = time.monotonic()
+            self.pause_s = RETRY_FIRST_S
+            self.due_s = time.monotonic() + self.pause_s
+
+    def begin(self, sent: int) -> None:
+        """Wait for acknowledgements, the first `sent` reports being on their way."""
+        self.sent = sent
+        self.due_s = time.monotonic() + self.pause_s
+
+    def go_back(self, now_s: float) -> None:
+        """All that was not acknowledged counts as not sent; the next time is later."""
+        self.sent = self.applied
+        self.pause_s = min(2 * self.pause_s, RETRY_LAST_S)
+        self.due_s = now_s + self.pause_s
 
     def window(self, session: int) -> Iterator[Send]:
         """What may be sent and was not."""
@@ -93,6 +106,8 @@ class Fleet:
             spec.host, spec.port, client_id="d-load", filters=filters, session=gmqtt_session
         )
         self._homeless = dict.fromkeys(self._devices)
+        self._quiet = iter(self._devices.values())
+        self._unfinished = len(self._devices)
         self._begun = False
         self.assigned = asyncio.Event()
         self.done = asyncio.Event()
@@ -121,16 +136,13 @@ class Fleet:
                 await self._announce()
 
     async def begin(self) -> None:
-        """Send the first reports."""
+        """Send the first reports; in windows, of so many devices at one time."""
         self._begun = True
-        began_s = time.monotonic()
-        for device in self._devices.values():
-            device.silent_since_s = began_s
         if self._spec.way == "flood":
-            for device in self._devices.values():
-                device.sent = len(device.rows)
+            for device in self._quiet:
+                device.begin(len(device.rows))
         else:
-            await self._send_windows(list(self._devices.values()))
+            await self._send_windows(self._next(AT_ONCE_MAX))
 
     async def _hear(self, events: Sequence[Event]) -> None:
         progressed: dict[str, Device] = {}
@@ -147,9 +159,22 @@ class Fleet:
         if not self._homeless:
             self.assigned.set()
         if self._begun and progressed:
-            await self._send_windows(list(progressed.values()))
-            if all(device.done for device in progressed.values()):
-                self._look_around()
+            await self._go_on(list(progressed.values()))
+
+    async def _go_on(self, progressed: list[Device]) -> None:
+        finished = [device for device in progressed if device.done and device.due_s < math.inf]
+        for device in finished:
+            device.due_s = math.inf
+        self._unfinished -= len(finished)
+        await self._send_windows(progressed + self._next(len(finished)))
+        if self._unfinished == 0:
+            self.done.set()
+
+    def _next(self, count: int) -> list[Device]:
+        devices = list(islice(self._quiet, count))
+        for device in devices:
+            device.begin(0)
+        return devices
 
     def _acknowledge(self, device: Device, payload: bytes) -> None:
         ack = messages.load(payload)
@@ -163,25 +188,15 @@ class Fleet:
 
     async def _send_again(self) -> None:
         now_s = time.monotonic()
-        silent = [
-            device
-            for device in self._devices.values()
-            if not device.done and now_s - device.silent_since_s > SILENCE_S
-        ]
+        silent = [device for device in self._devices.values() if device.due_s <= now_s]
         for device in silent:
-            device.sent = device.applied
-            device.silent_since_s = now_s
+            device.go_back(now_s)
         await self._send_windows(silent)
-        self._look_around()
 
     async def _announce(self) -> None:
         online = messages.encode(messages.Status(state="online", session=1))
-        some = list(islice(self._homeless, ANNOUNCED_MAX))
+        some = list(islice(self._homeless, AT_ONCE_MAX))
         await self._bus.publish([Send(topics.status(twin), online) for twin in some])
-
-    def _look_around(self) -> None:
-        if all(device.done for device in self._devices.values()):
-            self.done.set()
 
 
 async def run(spec: Spec) -> None:
