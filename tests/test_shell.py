@@ -404,6 +404,20 @@ def test_g7_a_full_inbox_makes_the_producer_wait() -> None:
     asyncio.run(body())
 
 
+def test_g7_large_messages_make_the_producer_wait_before_they_are_many() -> None:
+    async def body() -> None:
+        inbox = Inbox(events_max=9, bytes_max=4)
+        await inbox.put([message("t", b"12"), sample(1), message("t", b"345")])
+        waiting = asyncio.create_task(inbox.put([sample(2)]))
+        await asyncio.sleep(0.005)
+        assert not waiting.done()
+        assert len(inbox.take(1)) == 1
+        await asyncio.wait_for(waiting, WAIT_S)
+        assert len(inbox.take(9)) == 3
+
+    asyncio.run(body())
+
+
 def test_an_answer_to_an_effect_is_taken_though_the_inbox_is_full() -> None:
     inbox = Inbox(events_max=1)
     inbox.push([sample(1)])

@@ -29,9 +29,11 @@ from twin_runtime.core.effects import (
     Stopping,
 )
 from twin_runtime.core.errors import DitenError, StoreFull
+from twin_runtime.core.inbox import payload_bytes
 from twin_runtime.core.limits import (
     BATCH_EVENTS_MAX,
     COMMIT_LINGER_S,
+    INBOX_BYTES_MAX,
     INBOX_EVENTS_MAX,
     STORE_RETRY_FIRST_S,
     STORE_RETRY_LAST_S,
@@ -49,16 +51,20 @@ class Inbox:
     """Events on their way to the machine. `put` waits for room, so that pressure reaches
     whoever produces; what cannot wait (the bus) drops at its own bound."""
 
-    def __init__(self, events_max: int = INBOX_EVENTS_MAX) -> None:
+    def __init__(
+        self, events_max: int = INBOX_EVENTS_MAX, bytes_max: int = INBOX_BYTES_MAX
+    ) -> None:
         self._events: deque[Event] = deque()
         self._events_max = events_max
+        self._bytes = 0
+        self._bytes_max = bytes_max
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
 
     async def put(self, events: Sequence[Event]) -> None:
         """Add `events` in order, once there is room."""
-        while len(self._events) >= self._events_max:
+        while self._is_full():
             self._drained.clear()
             await self._drained.wait()
         self.push(events)
@@ -66,6 +72,7 @@ class Inbox:
     def push(self, events: Sequence[Event]) -> None:
         """Add `events` now, room or not: for the few that answer an effect."""
         self._events.extend(events)
+        self._bytes += sum(map(payload_bytes, events))
         self._filled.set()
 
     async def wait(self, timeout_s: float | None) -> None:
@@ -90,9 +97,13 @@ class Inbox:
             taken.append(self._events.popleft())
             if isinstance(taken[-1], Stopping):
                 break
-        if len(self._events) < self._events_max:
+        self._bytes -= sum(map(payload_bytes, taken))
+        if not self._is_full():
             self._drained.set()
         return taken
+
+    def _is_full(self) -> bool:
+        return len(self._events) >= self._events_max or self._bytes >= self._bytes_max
 
 
 async def in_thread(work: Callable[[], None]) -> None:

@@ -25,6 +25,16 @@ def test_a_full_inbox_keeps_the_oldest_and_counts_the_rest() -> None:
     assert inbox.take() == [message(6)]
 
 
+def test_g7_large_messages_fill_an_inbox_before_it_holds_many() -> None:
+    inbox = Inbox(100, bytes_max=250)
+    large = [Message("t", bytes(100)) for _ in range(5)]
+    inbox.put(large)
+    assert inbox.drops == 2
+    assert inbox.take() == large[:3]
+    inbox.put(large[:1])
+    assert inbox.take() == large[:1]
+
+
 def test_a_full_inbox_still_tells_of_the_connection() -> None:
     inbox = Inbox(1)
     inbox.put([message(1)])
