@@ -168,7 +168,7 @@ def _state_text(thing: Thing, feature: str) -> str:
     if state is None:
         return "–"
     value, unit = scaled(state.get("value"), unit_of(thing, feature))
-    text = f"{value_text(value)} {unit}".rstrip()
+    text = f"{value_text(value)} {unit}".rstrip() if value is not None else value_text(None)
     return text if state["quality"] == "good" else f"{text} ({state['quality']})"
 
 
