@@ -91,6 +91,7 @@ def test_g5_lost_twins_return_though_every_party_is_killed_meanwhile(tmp_path: P
             rig.kill(victim)
             rig.start(victim)
             await_epoch(rig, twins, epoch)
+        rig.await_progress()  # an agent that is still starting would end with a signal's code
         rig.drain()
         found = rig.stop()
     assert (found.lost, found.twice) == (0, 0), found.examples
