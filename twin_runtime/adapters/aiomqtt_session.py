@@ -192,6 +192,8 @@ async def _until_lost(client: aiomqtt.Client) -> str:
     try:
         await anext(client.messages)
     except aiomqtt.MqttError as error:
+        if isinstance(error.__cause__, aiomqtt.MqttCodeError):  # "[code:128] Unspecified error"
+            return "the connection was lost"
         return str(error.__cause__ or error)
     except asyncio.InvalidStateError:  # it has forgotten already
         return "lost at once"
