@@ -1,8 +1,9 @@
 """The cloud as a machine: devices and edges are heard, the directory decides.
 
 Beside the directory it follows every twin's public document (`twin/+`), so that its
-readers see all twins live; what it promises rests on checkpoints alone. A document below
-the directory's epoch, or older than the one shown, is ignored.
+readers see all twins live; what it promises rests on checkpoints alone. A document that is
+older than the one shown, of another twin than its topic, or of another epoch than the
+directory's is ignored: no owner can know an epoch that the directory does not.
 """
 
 from collections import Counter
@@ -114,7 +115,7 @@ class CloudMachine:
                     if status.state == "online":
                         self.directory.device_online(parsed.twin, status.epoch, now, fx)
                 case "twin" if payload:
-                    self._publication(messages.parse(messages.DOCUMENT, payload), payload, now, fx)
+                    self._publication(parsed.twin, payload, now, fx)
         except MalformedMessage as error:
             fx.refuse(topic, error)
 
@@ -128,11 +129,10 @@ class CloudMachine:
             case Checkpoint():
                 self.directory.checkpoint(edge, event, fx)
 
-    def _publication(
-        self, document: messages.TwinDocument, payload: bytes, now: Now, fx: Effects
-    ) -> None:
-        placement = self.directory.placements.get(document.twin)
-        if placement is None or document.epoch < placement.epoch:
+    def _publication(self, twin: str, payload: bytes, now: Now, fx: Effects) -> None:
+        document = messages.parse(messages.DOCUMENT, payload)
+        placement = self.directory.placements.get(twin)
+        if placement is None or (document.twin, document.epoch) != (twin, placement.epoch):
             fx.count("fenced_total", "document")
             return
         self._show(document, payload, now.wall_ms, fx)

@@ -163,6 +163,16 @@ def test_a_document_below_the_directorys_epoch_or_of_an_unknown_twin_is_fenced()
     assert len(cloud.handle(published(1, epoch=2)).shown) == 1
 
 
+def test_g9_no_document_hides_the_owners_own_ones() -> None:
+    cloud = owning()
+    beyond = published(9, epoch=999)
+    elsewhere = Message(topics.twin("d-9"), published(9).payload)
+    for message in (beyond, elsewhere):
+        fx = cloud.handle(message)
+        assert (fx.shown, fx.counts) == ([], {("fenced_total", "document"): 1})
+    assert len(cloud.handle(published(2)).shown) == 1
+
+
 def test_a_document_that_was_withdrawn_is_no_news() -> None:
     fx = owning().handle(Message(topics.twin("d-1"), b""))
     assert (fx.shown, fx.counts) == ([], {})
