@@ -245,12 +245,15 @@ def test_g8_a_full_disk_is_not_ready_and_the_same_commit_is_tried_again() -> Non
         reasons.append((ports.health.ready, ports.health.reason))
         waited_s.append(time.monotonic())
         work()
+        inboxes[0].push([Stopping()])  # once there was room
+
+    inboxes: list[Inbox] = []
 
     async def body() -> None:
-        inbox = Inbox()
-        inbox.push([message("a"), Stopping()])
+        inboxes.append(Inbox())
+        inboxes[0].push([message("a")])
         async with asyncio.timeout(WAIT_S):
-            await run(Echo(), ports, inbox, commit)
+            await run(Echo(), ports, inboxes[0], commit)
 
     asyncio.run(body())
     assert reasons == [(True, ""), (False, "no room"), (False, "no room")]
@@ -278,9 +281,31 @@ def test_g8_a_disk_that_is_full_at_the_start_is_told_too() -> None:
         def restore(self, rows: Iterable[Row], now: Now) -> Effects:
             return Effects(writes=[Put("kind", "risen", b"")])
 
-    run_shell(Rising(), memory)
+    async def body() -> None:
+        inbox = Inbox()
+        asyncio.get_running_loop().call_later(2 * STORE_RETRY_FIRST_S, inbox.push, [Stopping()])
+        async with asyncio.timeout(WAIT_S):
+            await run(Rising(), ports_of(memory), inbox)
+
+    asyncio.run(body())
     assert "count store_full_total" in memory.diary
     assert "info: the store has room again" in memory.diary
+
+
+def test_a_stop_is_heeded_while_the_disk_is_full() -> None:
+    memory = Memory()
+    memory.failures = [StoreFull("no room")] * 1_000
+
+    async def body() -> None:
+        inbox = Inbox()
+        inbox.push([message("a")])
+        asyncio.get_running_loop().call_later(2 * STORE_RETRY_FIRST_S, inbox.push, [Stopping()])
+        async with asyncio.timeout(WAIT_S):
+            await run(Echo(), ports_of(memory), inbox)
+
+    with pytest.RaisesGroup(StoreFull):
+        asyncio.run(body())
+    assert not [line for line in memory.diary if line.startswith("publish")]
 
 
 def test_a_machine_that_asks_for_the_end_gets_it_after_its_last_effects() -> None:

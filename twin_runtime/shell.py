@@ -90,6 +90,11 @@ class Inbox:
         """Whether so many events, or more, are waiting."""
         return len(self._events) >= events
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for that is not handled yet."""
+        return any(isinstance(event, Stopping) for event in self._events)
+
     def take(self, events_max: int) -> list[Event]:
         """At most `events_max` events, oldest first; nothing is taken after `Stopping`."""
         taken: list[Event] = []
@@ -137,14 +142,14 @@ class _Shell:
         self._ports = ports
         self._inbox = inbox
         self._offload = offload
+        self._stopping = False
 
     async def run(self) -> None:
         clock, inbox = self._ports.clock, self._inbox
         fx = self._machine.restore(self._ports.store.load(), clock.now())
         await self._settle(fx, clock.now().monotonic_s)
         self._ports.health.ready, self._ports.health.reason = True, ""
-        stopping = False
-        while not stopping:
+        while not self._stopping:
             settled_s = clock.now().monotonic_s
             await inbox.wait(fx.wake_in_s)
             lingered_s = clock.now().monotonic_s - settled_s
@@ -152,7 +157,7 @@ class _Shell:
                 await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
             taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)
-            stopping = bool(events) and isinstance(events[-1], Stopping)
+            self._stopping = bool(events) and isinstance(events[-1], Stopping)
             fx = self._machine.handle(events, clock.now())
             await self._settle(fx, taken_s)
 
@@ -190,6 +195,8 @@ class _Shell:
                     note = Note("error", f"{full}; nothing is acknowledged until there is room")
                     self._ports.recorder.record({("store_full_total", ""): 1}, (), (note,))
                 health.ready, health.reason = False, str(full)
+                if self._stopping or self._inbox.stopping:
+                    raise  # nothing of it was acknowledged, so there is nothing to wait for
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, STORE_RETRY_LAST_S)
             else:
