@@ -57,7 +57,8 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: FBT001
     """Run a whole system on this machine: broker, cloud, edges and devices."""
-    from deploy.laptop import Laptop, Plan
+    from deploy.laptop import Laptop
+    from deploy.plan import Plan
     from deploy.summary import print_summary
     from twin_runtime.adapters.process import exit_code
 

@@ -15,45 +15,38 @@ import json
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from deploy.audit import Audit, audit
+from deploy.plan import (
+    API_PORT,
+    Plan,
+    api_port,
+    broker_address,
+    broker_kind,
+    check_source,
+    free_ports,
+    sources_of,
+    write_toml,
+)
 from deploy.progress import progress
-from deploy.supervisor import Role, keep_running, stop
+from deploy.supervisor import RESTART_LAST_S, Role, keep_running, stop
 from twin_runtime.adapters import broker as brokers
-from twin_runtime.adapters import things_http
 from twin_runtime.adapters.data_dir import open_data_dir
-from twin_runtime.core.errors import InvalidConfiguration, Unavailable
+from twin_runtime.core.backoff import backoff_s
+from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import OUTBOX_REPORTS_MAX
 
-DEVICES_PER_FLEET = 1_000
 # What devices keep beyond need so that the audit can compare contents: at most so many
 # reports in all, 50 MB of disk.
 AUDITED_REPORTS_MAX = 200_000
 READY_S = 20.0
 READY_POLL_S = 0.05
 WATCH_PERIOD_S = 0.5
-API_PORT = 8420
-PORT_MAX = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run. `api_port` 0: 8420 if it is free, else any."""
-
-    data_dir: Path
-    broker: str = ""  # '', mosquitto, nats or host:port
-    edges: int = 2
-    source: str = "host"
-    trace: str = "library1"
-    speed: float = 1.0
-    devices: int = 0
-    api_port: int = 0
-    duration_s: float | None = None
+SUMMARY = "summary.json"  # what an agent leaves behind in its directory
 
 
 class Laptop:
@@ -75,7 +68,7 @@ class Laptop:
             self._plan_roles(folder)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._stopped.set)
+                loop.add_signal_handler(number, self._asked_to_stop)
             try:
                 await self._start_broker(folder)
                 await self._while_running()
@@ -86,24 +79,29 @@ class Laptop:
                     await self._broker.stop()
             return self._summary(self._audit(folder), folder)
 
+    def _asked_to_stop(self) -> None:
+        """Ctrl-C: stop in order. Once more: end everything now, as a power cut would."""
+        if self._stopped.is_set():
+            for role in (*self._fleets, *self._servers):
+                if role.process is not None and role.pid is not None:
+                    role.process.kill()
+        self._stopped.set()
+
     # --- the plan -----------------------------------------------------------------------
 
     def _plan_roles(self, folder: Path) -> None:
         (folder / "logs").mkdir(exist_ok=True)
-        _check_source(self._plan.source)
-        self._api_port = _port(self._plan.api_port)
+        check_source(self._plan.source, self._plan.trace)
+        self._api_port = api_port(self._plan.api_port)
         self._servers = [self._role(folder, "cloud", "cloud")]
         for n in range(1, self._plan.edges + 1):
             self._servers.append(self._role(folder, f"e-{n}", "edge_node"))
-        sources: dict[str, dict[str, Any]] = {}
-        if self._plan.source != "none":
-            sources["d-fleet"] = {"kind": self._plan.source}
-        for first in range(1, self._plan.devices + 1, DEVICES_PER_FLEET):
-            last = min(first + DEVICES_PER_FLEET - 1, self._plan.devices)
-            name = f"d-emulated-fleet-{first // DEVICES_PER_FLEET + 1}"
-            sources[name] = {"kind": "emulated", "first": first, "last": last}
-        self._sources = sources
-        self._fleets = [self._role(folder, name, "device_agent") for name in sources]
+        self._sources = sources_of(self._plan)
+        self._fleets = [self._role(folder, name, "device_agent") for name in self._sources]
+        for left in sorted(folder.glob("e-*/edge.sqlite")):
+            if left.parent.name not in [role.id for role in self._servers]:
+                edge = left.parent.name
+                self._say(f"{edge} of an earlier run is not started; its twins wait for --edges")
 
     def _role(self, folder: Path, identity: str, module: str) -> Role:
         own = folder / identity
@@ -114,35 +112,32 @@ class Laptop:
         """Write every role's configuration: the broker's port is known now."""
         host, port = self._bus
         bus = {"host": host, "port": port}
-        ports = iter([self._api_port, *_free_ports(self._api_port + 1, self._plan.edges)])
+        ports = iter([self._api_port, *free_ports(self._api_port + 1, self._plan.edges)])
         self._http: dict[str, int] = {}
         for role in self._servers:
             self._http[role.id] = next(ports)
             identity = {} if role.id == "cloud" else {"id": role.id}
             http = {"port": self._http[role.id]}
-            _write_toml(role.config, {**identity, **_own(role)}, bus=bus, http=http)
+            write_toml(role.config, {**identity, **_own(role)}, bus=bus, http=http)
         kept = AUDITED_REPORTS_MAX // max(self._plan.devices, 20)
         for role in self._fleets:
-            source = {
-                **self._sources[role.id],
-                "trace": self._plan.trace,
-                "speed": self._plan.speed,
-            }
+            (role.config.parent / SUMMARY).unlink(missing_ok=True)  # an earlier run's
+            source = self._sources[role.id]
             outbox = {"reports_max": OUTBOX_REPORTS_MAX, "keep_stable_reports": kept}
             top = {"id": role.id, **_own(role)}
-            _write_toml(role.config, top, bus=bus, source=source, outbox=outbox)
+            write_toml(role.config, top, bus=bus, source=source, outbox=outbox)
 
     # --- running ------------------------------------------------------------------------
 
     async def _start_broker(self, folder: Path) -> None:
         wanted = self._plan.broker
         if ":" in wanted:
-            self._bus, self._broker_name = _address(wanted), f"{wanted} (not ours)"
+            self._bus, self._broker_name = broker_address(wanted), f"{wanted} (not ours)"
             await brokers.check_broker(*self._bus)
             return
         own = folder / "broker"
         own.mkdir(exist_ok=True)
-        choice = brokers.choose(_kind(wanted))
+        choice = brokers.choose(broker_kind(wanted))
         self._broker = brokers.Broker(choice, own, brokers.free_port())
         await self._broker.start()
         self._bus, self._broker_name = (self._broker.host, self._broker.port), choice.name
@@ -205,13 +200,22 @@ class Laptop:
 
     async def _watch_broker(self) -> None:
         """Start our broker again when it ends; everybody reconnects and repeats."""
+        attempt = 0
         while self._broker is not None:
-            await asyncio.sleep(WATCH_PERIOD_S)
-            if self._broker.pid is None:
-                self._say("the broker ended; starting it again")
-                with suppress(Unavailable):
-                    await self._broker.start()
-                    self._say(f"the broker runs again on port {self._broker.port}")
+            await asyncio.sleep(backoff_s("broker", attempt, WATCH_PERIOD_S, RESTART_LAST_S))
+            if self._broker.pid is not None:
+                continue
+            try:
+                if attempt == 0:
+                    self._say("the broker ended; starting it again")
+                await self._broker.start()
+            except Unavailable as error:
+                if attempt == 0:
+                    self._say(f"{error}; trying again, at least every {RESTART_LAST_S:g} s")
+                attempt += 1
+            else:
+                attempt = 0
+                self._say(f"the broker runs again on port {self._broker.port}")
 
     def _tell(self, identity: str, text: str) -> None:
         width = max(len(role.id) for role in (*self._servers, *self._fleets))
@@ -230,7 +234,7 @@ class Laptop:
         latencies_s = sorted(
             latency
             for role in self._fleets
-            for latency in _latencies_s(folder / role.id / "summary.json")
+            for latency in _latencies_s(folder / role.id / SUMMARY)
         )
         roles = [
             {"id": role.id, **role.usage, "restarts": role.restarts}
@@ -265,72 +269,6 @@ async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(f"{url}/readyz")).is_success
     except httpx.TransportError:
         return False
-
-
-def _check_source(source: str) -> None:
-    """Refuse at once what a fleet would refuse when all else runs."""
-    match source.partition(":"):
-        case ["host" | "none", "", ""]:
-            return
-        case ["replay", ":", directory] if Path(directory).is_dir():
-            return
-        case ["replay", ":", directory]:
-            raise InvalidConfiguration(f"--source {source}: there is no directory {directory!r}")
-    raise InvalidConfiguration(f"--source {source}: write host, replay:DIR or none")
-
-
-def _address(wanted: str) -> tuple[str, int]:
-    host, _, port = wanted.rpartition(":")
-    if not (host and port.isdecimal() and 0 < int(port) <= PORT_MAX):
-        raise InvalidConfiguration(
-            f"--broker {wanted}: write mosquitto, nats or HOST:PORT, the port 1 to {PORT_MAX}"
-        )
-    return host, int(port)
-
-
-def _kind(wanted: str) -> brokers.Kind | None:
-    match wanted:
-        case "":
-            return None
-        case "mosquitto":
-            return "mosquitto"
-        case "nats":
-            return "nats"
-    raise InvalidConfiguration(f"--broker {wanted}: write HOST:PORT, mosquitto or nats")
-
-
-def _port(wanted: int) -> int:
-    """The port asked for, or 8420, or any free one if that is taken."""
-    if wanted:
-        things_http.bind("127.0.0.1", wanted).close()
-        return wanted
-    return _free_ports(API_PORT, 1)[0]
-
-
-def _free_ports(first: int, count: int) -> list[int]:
-    """`count` ports that are free now, from `first` on as far as they are."""
-    listeners = []
-    for wanted in range(first, first + count):
-        try:
-            listeners.append(things_http.bind("127.0.0.1", wanted if wanted <= PORT_MAX else 0))
-        except InvalidConfiguration:
-            listeners.append(things_http.bind("127.0.0.1", 0))
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
-def _write_toml(path: Path, top: dict[str, Any], **tables: dict[str, Any]) -> None:
-    """Flat tables of strings, numbers and booleans, which JSON and TOML write alike."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
-    for name, table in tables.items():
-        lines += [
-            "",
-            f"[{name}]",
-            *(f"{key} = {json.dumps(value)}" for key, value in table.items()),
-        ]
-    path.write_text("\n".join(lines) + "\n")
 
 
 def _latencies_s(path: Path) -> list[float]:

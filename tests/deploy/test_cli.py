@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import Duration, main
-from deploy.laptop import PORT_MAX, _free_ports
+from deploy.plan import PORT_MAX, free_ports
 
 DITEN = Path(sys.executable).with_name("diten")
 USAGE, UNREACHABLE = 2, 3
@@ -60,7 +60,7 @@ def test_up_refuses_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_above_the_last_port_there_is_the_edges_take_any_other() -> None:
-    ports = _free_ports(PORT_MAX, 3)
+    ports = free_ports(PORT_MAX, 3)
     assert len(set(ports)) == 3
     assert max(ports) <= PORT_MAX
 

@@ -384,3 +384,17 @@ def is_recorded(thing: dict[str, Any], recorded: list[Recorded]) -> bool:
 def started_ms(folder: Path) -> int:
     (row,) = read_rows(folder / "d-fleet" / "device.sqlite", "agent")
     return int(row.value)
+
+
+def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    with up(tmp_path / "data", *EMULATED) as one:
+        one.await_twins(DEVICES)
+        children = one.children()
+        frozen = psutil.Process(one.pid_of("e-1"))
+        frozen.suspend()  # a role that does not answer would be waited for
+        fleet = one.pid_of("d-emulated-fleet-1")
+        one.process.send_signal(signal.SIGINT)
+        one.wait_for("devices end", lambda: not psutil.pid_exists(fleet))
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(STOPPED_S / 2)
+        assert not [child for child in children if child.is_running()]

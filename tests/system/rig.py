@@ -70,6 +70,7 @@ class Process:
         self.settings = {"data_dir": str(self.folder), **settings}
         self.log = folder / f"{name}.log"
         self.wall_shift_s = 0.0
+        self._began = 0
         self._module = module
         self._config = folder / f"{name}.toml"
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,6 +84,7 @@ class Process:
     def start(self) -> None:
         assert self.pid is None, f"{self.name} runs already"
         self._config.write_text(to_toml(self.settings))
+        self._began = len(self.said())
         command = ["-m", self._module, "--config"]
         if self.wall_shift_s:
             command = ["-c", _SHIFTED, str(int(self.wall_shift_s * 1e9)), self._module]
@@ -114,6 +116,10 @@ class Process:
     def send_signal(self, number: int) -> None:
         assert self._process is not None, f"{self.name} was never started"
         self._process.send_signal(number)
+
+    def is_connected(self) -> bool:
+        """Whether it has been connected since its start; before, a signal may just end it."""
+        return CONNECTED in self.said()[self._began :]
 
     def said(self) -> str:
         """All it has written to its terminal."""
@@ -230,12 +236,12 @@ class Rig:
     def drain(self) -> dict[str, int]:
         """Stop measuring and wait until all that was measured is applied; return what the
         agent had counted until then. A clean stop makes the rest stable."""
+        wait_for("the agent hears signals", self.agent.is_connected)
         assert self.agent.stop() == 0
         counts: dict[str, int] = self._summary()["counts"]
         self.agent.settings["source"]["period_s"] = QUIET_PERIOD_S
-        connections = self.agent.said().count(CONNECTED)
         self.agent.start()
-        wait_for("it connects", lambda: self.agent.said().count(CONNECTED) > connections)
+        wait_for("it connects", self.agent.is_connected)
         wait_for("the backlog is applied", self._is_drained)
         return counts
 
