@@ -232,9 +232,7 @@ class Laptop:
 
     def _summary(self, found: Audit, folder: Path) -> dict[str, Any]:
         latencies_s = sorted(
-            latency
-            for role in self._fleets
-            for latency in _latencies_s(folder / role.id / SUMMARY)
+            latency for role in self._fleets for latency in _latencies_s(folder / role.id / SUMMARY)
         )
         roles = [
             {"id": role.id, **role.usage, "restarts": role.restarts}

@@ -37,9 +37,9 @@ class Scale:
     no start-up to amortise."""
 
     repeats: int = 3
-    devices: int = 200
-    reports: int = 250
-    peer_reports: int = 50
+    devices: int = 1_000
+    reports: int = 50
+    peer_reports: int = 10
 
 
 @dataclass(frozen=True, slots=True)
