@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from twin_runtime.core import messages
 from twin_runtime.core.errors import MalformedMessage
@@ -15,7 +14,7 @@ from twin_runtime.core.limits import PACKET_BYTES_MAX, STRING_CHARS_MAX, WINDOW_
 from twin_runtime.core.messages import Wire
 from twin_runtime.core.scalar import INTEGER_MAX
 
-ADAPTERS: dict[str, TypeAdapter[Any]] = {
+ADAPTERS: dict[str, messages.Parser[Any]] = {
     "order": messages.ORDER,
     "edge_event": messages.EDGE_EVENT,
     "window": messages.WINDOW,
@@ -129,6 +128,7 @@ TYPED: dict[str, st.SearchStrategy[Any]] = {
     "edge_event": edge_events,
     "window": st.builds(
         messages.Window,
+        epoch=ones,
         session=ones,
         reports=st.lists(reports, min_size=1, max_size=3).map(tuple),
     ),

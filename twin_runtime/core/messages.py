@@ -10,7 +10,8 @@ committed, what is sent and what is sent again are the same bytes.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from functools import cached_property
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -42,7 +43,7 @@ ShortText = Annotated[str, Field(max_length=STRING_CHARS_MAX)]
 class Wire(BaseModel):
     """Base of what crosses a wire: immutable, finite numbers only, tolerant of more."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Versioned(Wire):
@@ -303,24 +304,38 @@ class Checkpoint(Versioned):
 Order = Annotated[Activate | Release | Stable, Field(discriminator="kind")]
 EdgeEvent = Annotated[Hello | Activated | Checkpoint, Field(discriminator="kind")]
 
-ORDER: TypeAdapter[Activate | Release | Stable] = TypeAdapter(Order)
-EDGE_EVENT: TypeAdapter[Hello | Activated | Checkpoint] = TypeAdapter(EdgeEvent)
-WINDOW = TypeAdapter(Window)
-LIVE = TypeAdapter(Live)
-STATUS = TypeAdapter(Status)
-ACK = TypeAdapter(ReportAck)
-REFUSAL = TypeAdapter(Refusal)
-COMMAND = TypeAdapter(Command)
-DESIRED = TypeAdapter(Desired)
-ASSIGNMENT = TypeAdapter(Assignment)
-SNAPSHOT = TypeAdapter(Snapshot)
-DOCUMENT = TypeAdapter(TwinDocument)
-REPORT = TypeAdapter(StateReport)
-
 T = TypeVar("T")
 
 
-def parse(adapter: TypeAdapter[T], payload: bytes) -> T:
+class Parser(Generic[T]):
+    """What turns bytes into one kind of message. Its validator is built when the first such
+    message comes: a device hears five of the thirteen kinds, and each takes half a megabyte."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[T]:
+        """Pydantic's own for this kind."""
+        return TypeAdapter(self._kind)
+
+
+ORDER = Parser[Activate | Release | Stable](Order)
+EDGE_EVENT = Parser[Hello | Activated | Checkpoint](EdgeEvent)
+WINDOW = Parser[Window](Window)
+LIVE = Parser[Live](Live)
+STATUS = Parser[Status](Status)
+ACK = Parser[ReportAck](ReportAck)
+REFUSAL = Parser[Refusal](Refusal)
+COMMAND = Parser[Command](Command)
+DESIRED = Parser[Desired](Desired)
+ASSIGNMENT = Parser[Assignment](Assignment)
+SNAPSHOT = Parser[Snapshot](Snapshot)
+DOCUMENT = Parser[TwinDocument](TwinDocument)
+REPORT = Parser[StateReport](StateReport)
+
+
+def parse(parser: Parser[T], payload: bytes) -> T:
     """Return the typed message in `payload`, or raise `MalformedMessage` with a code of
     `too_large`, `not_json`, `unknown_version`, `unknown_kind`, `unknown_type`, `not_finite`
     or `bad_value`."""
@@ -329,7 +344,7 @@ def parse(adapter: TypeAdapter[T], payload: bytes) -> T:
             "too_large", f"{len(payload)} bytes; a payload is at most {PACKET_BYTES_MAX}"
         )
     try:
-        return adapter.validate_json(payload)
+        return parser.adapter.validate_json(payload)
     except ValidationError as error:
         raise _refusal(error) from None
 
