@@ -95,7 +95,8 @@ async def _report(system: System, scale: Scale, *, session: int) -> None:
     }
     async with ready("load", spec) as load:
         load.go()
-        await load.line()
+        applied = json.loads(await load.line())["applied"]
+    assert applied == 2 * scale.twins, f"{applied} of {2 * scale.twins} reports were applied"
 
 
 async def _scrapes_ms(edge: Role, times: int) -> list[float]:

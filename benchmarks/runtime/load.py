@@ -30,7 +30,7 @@ from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Connected, Event, Message, Send
 from twin_runtime.core.limits import RETRY_FIRST_S, RETRY_LAST_S, WINDOW_REPORTS_MAX
 
-AT_ONCE_MAX = 2_000  # devices that wait for an assignment, or for acknowledgements
+AT_ONCE_MAX = 1_000  # devices that wait for an assignment, or for acknowledgements
 TICK_S = 0.25
 WAIT_S = 240.0
 
@@ -64,9 +64,14 @@ class Device:
     def done(self) -> bool:
         return self.applied == len(self.rows)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it has begun and is not known to have finished."""
+        return self.due_s < math.inf
+
     def acknowledge(self, applied: int) -> None:
         self.lost = max(self.lost, self.applied - applied)
-        if applied > self.applied:
+        if applied > self.applied and self.waiting:
             self.applied = applied
             self.sent = max(self.sent, applied)
             self.pause_s = RETRY_FIRST_S
@@ -152,8 +157,10 @@ class Fleet:
                 if topic.kind == "assign":
                     self._homeless.pop(topic.twin, None)
                 elif topic.twin in self._devices:
-                    self._acknowledge(self._devices[topic.twin], event.payload)
-                    progressed[topic.twin] = self._devices[topic.twin]
+                    device = self._devices[topic.twin]
+                    self._acknowledge(device, event.payload)
+                    if device.waiting:  # else it is news of an earlier session
+                        progressed[topic.twin] = device
             elif isinstance(event, Connected):
                 await self._announce()
         if not self._homeless:
@@ -162,7 +169,7 @@ class Fleet:
             await self._go_on(list(progressed.values()))
 
     async def _go_on(self, progressed: list[Device]) -> None:
-        finished = [device for device in progressed if device.done and device.due_s < math.inf]
+        finished = [device for device in progressed if device.done]
         for device in finished:
             device.due_s = math.inf
         self._unfinished -= len(finished)
