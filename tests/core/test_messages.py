@@ -12,6 +12,7 @@ from twin_runtime.core import messages
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import PACKET_BYTES_MAX, STRING_CHARS_MAX, WINDOW_REPORTS_MAX
 from twin_runtime.core.messages import Wire
+from twin_runtime.core.refusals import pointer
 from twin_runtime.core.scalar import INTEGER_MAX
 
 ADAPTERS: dict[str, messages.Parser[Any]] = {
@@ -308,8 +309,8 @@ def test_a_refusal_names_its_reason_and_points_at_the_value(
 
 @pytest.mark.parametrize("text, escaped", [("a/b", "/a~1b"), ("a~b", "/a~0b"), ("~1", "/~01")])
 def test_a_pointer_escapes_what_would_read_as_a_path(text: str, escaped: str) -> None:
-    assert messages.pointer([text]) == escaped
-    assert messages.pointer(["reports", 0, text]) == f"/reports/0{escaped}"
+    assert pointer([text]) == escaped
+    assert pointer(["reports", 0, text]) == f"/reports/0{escaped}"
 
 
 def test_a_payload_beyond_one_packet_is_refused_unread() -> None:

@@ -27,6 +27,7 @@ from twin_runtime.core.limits import (
     STRING_CHARS_MAX,
     WINDOW_REPORTS_MAX,
 )
+from twin_runtime.core.refusals import refusal_of
 from twin_runtime.core.scalar import INTEGER_MAX, Scalar
 
 VERSION: Final = 1
@@ -346,7 +347,7 @@ def parse(parser: Parser[T], payload: bytes) -> T:
     try:
         return parser.adapter.validate_json(payload)
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise refusal_of(error) from None
 
 
 def encode(message: Wire) -> bytes:
@@ -379,36 +380,3 @@ def dump(value: Mapping[str, Any]) -> bytes:
 def load(payload: bytes) -> Any:
     """The inverse of `dump`, for rows we wrote ourselves."""
     return from_json(payload)
-
-
-_CODES = {
-    "json_invalid": "not_json",
-    "finite_number": "not_finite",
-    "union_tag_invalid": "unknown_kind",
-    "union_tag_not_found": "unknown_kind",
-}
-_SHOWN_CHARS_MAX = 120  # of what is wrong, and of the value: a refusal is a line of a log
-_KINDS = frozenset({"activate", "release", "stable", "hello", "activated", "checkpoint"})
-
-
-def _refusal(error: ValidationError) -> MalformedMessage:
-    first = error.errors(include_url=False, include_context=False)[0]
-    where = first["loc"]
-    code = _CODES.get(first["type"], "bad_value")
-    if where and where[-1] == "v":
-        code = "unknown_version"
-    elif code == "bad_value" and "features" in where and where[-1] == "type":
-        code = "unknown_type"
-    shown = repr(first["input"])
-    if len(shown) > _SHOWN_CHARS_MAX:
-        shown = shown[:_SHOWN_CHARS_MAX] + "..."
-    # pydantic also names the kind of an order or event, which is no part of the payload.
-    tagged = len(where) > 1 and where[0] in _KINDS
-    message = f"{first['msg'][:_SHOWN_CHARS_MAX]} (got {shown})"
-    return MalformedMessage(code, message, pointer(where[tagged:])[:STRING_CHARS_MAX])
-
-
-def pointer(parts: Iterable[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of the value, or of the bad key, at `parts`."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts if part != "[key]")
-    return "".join(f"/{part}" for part in escaped)

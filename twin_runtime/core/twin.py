@@ -42,6 +42,7 @@ from twin_runtime.core.messages import (
     StateReport,
     Window,
 )
+from twin_runtime.core.refusals import pointer
 from twin_runtime.core.shape import Shape, accepts, shape_of, worst_case_bytes
 
 
@@ -272,7 +273,7 @@ def _fold(
 
 def _fault(index: int, name: str, code: str, problem: str) -> Fault:
     name = name[:64]
-    where = messages.pointer(("reports", index, "features", name))
+    where = pointer(("reports", index, "features", name))
     return Fault(where, code, f"feature {name!r} {problem}")
 
 
