@@ -1,7 +1,5 @@
 """An edge's disk is full: nothing is acknowledged that is not stored, and it recovers alone."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.rig import Rig, get, running, wait_for
+from tests.system.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.system
 
@@ -18,20 +17,10 @@ UNHEARD = 10  # so many reports of each device stay unanswered before we believe
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def edge_disk(tmp_path: Path) -> Iterator[Path]:
     """4 MiB for the edge `e-1` of a rig in `tmp_path`."""
-    folder = tmp_path / "e-1"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "e-1", "4m") as disk:
+        yield disk
 
 
 class Silence:
@@ -45,7 +34,7 @@ class Silence:
     def lasts(self) -> bool:
         """Fill the disk; whether the edge is not ready and `UNHEARD` reports of each device
         are unanswered since its last acknowledgement."""
-        self._fill()
+        fill(self._filler)
         if self._rig.told() != self._told:
             self._begin()
         produced = self._produced()
@@ -65,22 +54,14 @@ class Silence:
     def _produced(self) -> dict[str, int]:
         return {twin: max(reports) for twin, reports in self._rig.outbox().items()}
 
-    def _fill(self) -> None:
-        with self._filler.open("ab", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(4096))
-            except OSError:
-                return
-
 
 def test_g8_a_full_disk_silences_an_edge_until_there_is_room(
-    small_disk: Path, tmp_path: Path
+    edge_disk: Path, tmp_path: Path
 ) -> None:
     with running(tmp_path, devices=DEVICES, period_s=PERIOD_S, edges=1) as rig:
         edge = rig.edges[0]
         pid = edge.pid
-        silence = Silence(rig, small_disk)
+        silence = Silence(rig, edge_disk)
         wait_for("the edge is not ready and acknowledges nothing", silence.lasts)
         assert rig.told_but_not_stored() == []
         assert "free some space" in get(edge, "/readyz").text
