@@ -10,18 +10,17 @@ are shown on the terminal as well.
 """
 
 import asyncio
-import logging
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import psutil
 
 from twin_runtime.adapters.child import leashed
+from twin_runtime.adapters.log_file import append
 from twin_runtime.adapters.process import EXIT_USAGE
 from twin_runtime.core.backoff import backoff_s
 from twin_runtime.core.errors import InvalidConfiguration
@@ -133,15 +132,11 @@ async def _follow(
 ) -> None:
     """Copy what the role says until it ends."""
     assert process.stderr is not None
-    handler = RotatingFileHandler(role.log, maxBytes=LOG_BYTES_MAX, backupCount=1)
-    try:
-        while line := await _line(process.stderr):
-            text = line.decode(errors="replace").rstrip()
-            handler.emit(logging.makeLogRecord({"msg": text}))
-            if " error: " in text or " warning: " in text:
-                say(text.split(" ", 1)[1])
-    finally:
-        handler.close()
+    while line := await _line(process.stderr):
+        append(role.log, line, LOG_BYTES_MAX)
+        text = line.decode(errors="replace").rstrip()
+        if " error: " in text or " warning: " in text:
+            say(text.split(" ", 1)[1])
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

@@ -15,7 +15,6 @@ thread that ends with the broker.
 """
 
 import asyncio
-import logging
 import os
 import random
 import re
@@ -25,14 +24,14 @@ import subprocess
 import sysconfig
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Literal
 
 from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
 from twin_runtime.adapters.child import leashed
+from twin_runtime.adapters.log_file import append
 from twin_runtime.adapters.mqtt_session import Subscriber
 from twin_runtime.core.effects import Message
 from twin_runtime.core.errors import Unavailable
@@ -151,8 +150,7 @@ class _Words:
     def __init__(self, pipe: IO[bytes] | None, path: Path) -> None:
         assert pipe is not None, "its output is a pipe"
         self._pipe = pipe
-        self._log = RotatingFileHandler(path, maxBytes=BROKER_LOG_BYTES_MAX, backupCount=1)
-        self._log.terminator = ""
+        self._path = path
         self._last = b""
         self._keeping = threading.Thread(target=self._keep, name="broker log", daemon=True)
         self._keeping.start()
@@ -165,11 +163,10 @@ class _Words:
         return self._last.decode(errors="replace").strip()
 
     def _keep(self) -> None:
-        with self._pipe, closing(self._log):
+        with self._pipe:
             while said := self._pipe.read(BROKER_LAST_WORDS_BYTES_MAX):
                 self._last = (self._last + said)[-BROKER_LAST_WORDS_BYTES_MAX:]
-                text = said.decode(errors="replace")
-                self._log.emit(logging.makeLogRecord({"msg": text}))
+                append(self._path, said, BROKER_LOG_BYTES_MAX)
 
 
 @asynccontextmanager
