@@ -183,7 +183,7 @@ def test_a_broker_that_is_down_is_one_clear_line(
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
     [record] = caplog.records
-    assert "a has no connection to the broker at 127.0.0.1:" in record.getMessage()
+    assert record.getMessage().startswith("no connection to the broker at 127.0.0.1:")
     assert "Connection refused" in record.getMessage()
     assert record.exc_info is None
 

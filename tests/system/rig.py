@@ -28,7 +28,7 @@ POLL_S = 0.05
 HEALED_S = 45.0  # noisy machines: an idle one heals within 6 s, most of it back-off
 STOPPED_S = 15.0
 LOG_TAIL_CHARS = 1_500
-CONNECTED = "is connected to"  # what a process says of its bus
+CONNECTED = " connected to "  # what a process says of its bus
 QUIET_PERIOD_S = 86_400.0  # the longest: an agent restarted with it has its backlog only
 
 # A process on a machine whose wall clock is wrong; its monotonic clock is not.

@@ -22,8 +22,8 @@ FAILED, USAGE, UNREACHABLE = 1, 2, 3
 ENDED_S = 30
 DITEN = Path(sys.executable).with_name("diten")
 MOSQUITTO_SUB = shutil.which("mosquitto_sub")
-NO_CONNECTION = "has no connection to the broker"
-CONNECTED = "is connected to"
+NO_CONNECTION = "no connection to the broker"
+CONNECTED = " connected to "
 
 
 def run_role(noun: str, config: Path) -> tuple[int, str]:

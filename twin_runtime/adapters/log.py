@@ -26,7 +26,10 @@ def log_notes(notes: Iterable[Note]) -> None:
 
 class _OneLine(logging.Formatter):
     """`2030-01-01T12:00:00.123Z e-1 warning: text`; a line break inside becomes ` | `, a
-    traceback is kept as it is, below its line."""
+    traceback is kept as it is, below its line.
+
+    A machine names the device it speaks of, one of many or its process's only one; that
+    name is left out where it marks the line already."""
 
     def __init__(self, identity: str) -> None:
         super().__init__()
@@ -34,6 +37,7 @@ class _OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        text = " | ".join(record.getMessage().splitlines())
+        said = record.getMessage().removeprefix(f"{self._identity}: ")
+        text = " | ".join(said.splitlines())
         level = record.levelname.lower()
         return f"{moment}.{int(record.msecs):03d}Z {self._identity} {level}: {text}"

@@ -142,7 +142,7 @@ class MqttBus:
         self._connections += 1
         self._complained = False
         who = self._subscriber
-        _log.info("%s is connected to %s:%d", who.client_id, who.host, who.port)
+        _log.info("connected to %s:%d", who.host, who.port)
         self._inbox.connected()
         self._inbox.put(self._early.take())
         self._arrived.set()
@@ -157,8 +157,7 @@ class MqttBus:
         if not self._complained:
             who = self._subscriber
             _log.warning(
-                "%s has no connection to the broker at %s:%d (%s); trying again, "
-                "at least every %g s",
-                *(who.client_id, who.host, who.port, why, RECONNECT_LAST_S),
+                "no connection to the broker at %s:%d (%s); trying again, at least every %g s",
+                *(who.host, who.port, why, RECONNECT_LAST_S),
             )
         self._complained = True
