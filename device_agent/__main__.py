@@ -54,7 +54,7 @@ async def run_device(config: DeviceConfig) -> None:
         inbox = Inbox()
         ports = Ports(_bus(config, source), store, clock, recorder)
         ports.act = lambda act: inbox.push([_carried_out(act, machine, source, clock)])
-        await run_process(machine, ports, inbox, [_feed(source, machine, inbox)])
+        await run_process(machine, ports, inbox, {"source": _feed(source, machine, inbox)})
         summary = {
             "counts": {f"{name}/{label}": n for (name, label), n in recorder.counts.items()},
             "ack_latency_s": [

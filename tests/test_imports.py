@@ -74,6 +74,9 @@ def test_imports_keep_to_the_layers() -> None:
             "twin_runtime/core/ids.py", "import time", "do not wait", id="a clock in the core"
         ),
         pytest.param(
+            "device_agent/fleet.py", "import time", "do not wait", id="a clock in a machine"
+        ),
+        pytest.param(
             "twin_runtime/adapters/config.py",
             "import twin_runtime.testing",
             "point down",

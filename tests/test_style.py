@@ -172,6 +172,18 @@ def test_nothing_catches_everything() -> None:
     assert found == []
 
 
+def test_every_task_has_a_name() -> None:
+    found = [
+        place(path, node)
+        for path in product_modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and called_name(node).endswith("create_task")
+        and "name" not in {keyword.arg for keyword in node.keywords}
+    ]
+    assert found == []
+
+
 def test_only_commands_print() -> None:
     found = [
         place(path, node)

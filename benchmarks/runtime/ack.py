@@ -103,7 +103,7 @@ async def _lost(system: System, scale: Scale) -> dict[str, Any]:
     kills = 0
     async with ready("load", spec) as load:
         load.go()
-        last_word = asyncio.create_task(load.line())
+        last_word = asyncio.create_task(load.line(), name="last word")
         while kills < scale.kills and not last_word.done():
             await asyncio.sleep(_POLL_S)
             # Counted since its start, so each kill is as far into a burst of its own.

@@ -211,7 +211,8 @@ async def run(spec: Spec) -> None:
     fleet = Fleet(spec)
     flood = _flood(spec) if spec.way == "flood" else None
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(fleet.listen()), group.create_task(fleet.tick())]
+        listening = group.create_task(fleet.listen(), name="listen")
+        ticking = group.create_task(fleet.tick(), name="tick")
         await fleet.assigned.wait()
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -221,8 +222,8 @@ async def run(spec: Spec) -> None:
         with suppress(TimeoutError):  # what is missing is in the report
             async with asyncio.timeout(WAIT_S):
                 await fleet.done.wait()
-        for task in tasks:
-            task.cancel()
+        listening.cancel()
+        ticking.cancel()
     print(json.dumps({"applied": fleet.applied, "lost": fleet.lost}), flush=True)
 
 

@@ -155,14 +155,6 @@ def outcomes(fx: Effects) -> list[tuple[str, str, str]]:
     ]
 
 
-def first_session() -> int:
-    """The session that a device without memory begins with."""
-    session: int = states(Device().handle(Connected()))[0]["session"]
-    return session
-
-
-SESSION = first_session()
-
 # --- reporting ----------------------------------------------------------------------------
 
 

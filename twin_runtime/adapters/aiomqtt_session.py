@@ -66,7 +66,7 @@ class AiomqttSession:
             granted = await self._client.subscribe([(each, 0) for each in chunk])
             return [code if isinstance(code, int) else code.value for code in granted]
 
-        subscribing = asyncio.create_task(subscribe_all(filters, subscribe))
+        subscribing = asyncio.create_task(subscribe_all(filters, subscribe), name="subscribe")
         try:
             await unless_lost(self.lost, subscribing)
         finally:
@@ -125,7 +125,7 @@ class AiomqttSession:
                 writing = self._client.publish(
                     send.topic, send.payload, 0, send.retain, timeout=math.inf
                 )
-                group.create_task(writing)
+                group.create_task(writing, name="publish")
 
 
 @asynccontextmanager

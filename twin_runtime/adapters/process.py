@@ -10,7 +10,7 @@ and a supervisor that started it again would only bring the trouble back.
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from twin_runtime.adapters.log import log_notes
@@ -33,14 +33,15 @@ async def run_process(
     machine: Machine,
     ports: Ports,
     inbox: Inbox,
-    beside: Sequence[Coroutine[Any, Any, None]] = (),
+    beside: Mapping[str, Coroutine[Any, Any, None]],
 ) -> None:
-    """Run `machine` until it has handled `Stopping`; what runs `beside` it ends with it."""
+    """Run `machine` until it has handled `Stopping`; what runs `beside` it, by the names of
+    the tasks, ends with it."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, inbox.push, (Stopping(),))
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in beside]
+        tasks = [group.create_task(each, name=name) for name, each in beside.items()]
         await run(machine, ports, inbox)
         for task in tasks:
             task.cancel()

@@ -70,7 +70,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         app = things_http.things_app(view, health, recorder.render, config.site)
         ports = Ports(bus, store, clock, recorder, health, view)
         spare_the_old()
-        beside = [things_http.serve(app, listener), collect_daily()]
+        beside = {"http": things_http.serve(app, listener), "collector": collect_daily()}
         await run_process(machine, ports, Inbox(), beside)
         store.close()
 
