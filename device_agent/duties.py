@@ -21,6 +21,7 @@ from twin_runtime.core.messages import Command, Desired, FeatureSpec
 from twin_runtime.core.shape import accepts
 
 _CUT_OFF = "interrupted by a restart: it may or may not have been carried out"
+_TOO_MANY = f"{COMMANDS_OBEYING_MAX} commands are unfinished: wait until one has ended"
 
 
 class Duties:
@@ -52,14 +53,17 @@ class Duties:
         ]
         return levels, cut_off
 
-    def command(self, command: Command, now_s: float) -> Act | None:
-        """Mark a command as obeyed; None if one like it, or a later one, was."""
+    def command(self, command: Command, now_s: float) -> Act | Acted | None:
+        """Mark a command as obeyed: an act; its end where too many have none yet; None if
+        one like it, or a later one, was obeyed."""
         fence = (command.epoch, command.number)
-        if fence <= self.obeyed or len(self._obeying) >= COMMANDS_OBEYING_MAX:
+        if fence <= self.obeyed:
             return None
         path = f"commands/{command.kind}"
         self.obeyed = fence
         self._obeying[str(command.number)] = path
+        if len(self._obeying) > COMMANDS_OBEYING_MAX:
+            return Acted(self._twin, path, command.number, "rejected", _TOO_MANY)
         expires_s = now_s + command.valid_for_s
         return Act(self._twin, path, command.number, command.arguments, expires_s)
 

@@ -283,12 +283,14 @@ class DeviceMachine:
         if not self._is_mine(command.edge, command.epoch):
             fx.count("fenced_total", "command")
             return
-        act = self._duties.command(command, now.monotonic_s)
-        if act is None:
-            fx.count("fenced_total", "command")
-            return
-        self._save(fx)
-        fx.acts.append(act)
+        match self._duties.command(command, now.monotonic_s):
+            case None:
+                fx.count("fenced_total", "command")
+            case Acted() as refused:
+                self.acted(refused, now, fx)
+            case Act() as act:
+                self._save(fx)
+                fx.acts.append(act)
 
     def _wish(self, desired: messages.Desired, fx: Effects) -> None:
         if not self._is_mine(desired.edge, desired.epoch):

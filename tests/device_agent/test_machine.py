@@ -25,6 +25,7 @@ from twin_runtime.core.effects import (
     Stopping,
 )
 from twin_runtime.core.limits import (
+    COMMANDS_OBEYING_MAX,
     DESIRED_PER_TWIN_MAX,
     HEARTBEAT_PERIOD_S,
     RETRY_FIRST_S,
@@ -457,6 +458,24 @@ def test_a_command_that_a_crash_cut_off_is_reported_as_interrupted_and_not_repea
     assert "interrupted by a restart" in reason
     assert fx.acts == []
     assert outcomes(device.start()) == []
+
+
+def test_a_command_beyond_the_bound_is_rejected_with_the_reason_and_never_carried_out() -> None:
+    device = online()
+    for number in range(1, COMMANDS_OBEYING_MAX + 1):
+        device.command(number)
+    fx = device.command(number := COMMANDS_OBEYING_MAX + 1)
+    reason = f"{COMMANDS_OBEYING_MAX} commands are unfinished: wait until one has ended"
+    assert fx.acts == []
+    assert outcomes(fx) == [("commands/stop", "rejected", reason)]
+    assert windows(fx)[0].reports[0].obeyed == (1, number)
+    again = device.command(number)
+    assert (again.acts, outcomes(again)) == ([], [])
+    device.handle(Acted("d-1", "commands/stop", 7, "done"))
+    assert len(device.command(number + 1).acts) == 1
+    cut_off = outcomes(device.start())
+    assert len(cut_off) == COMMANDS_OBEYING_MAX
+    assert all("interrupted by a restart" in why for _, _, why in cut_off)
 
 
 def test_an_answer_to_an_earlier_command_leaves_the_current_one_open() -> None:
