@@ -126,9 +126,8 @@ def _print_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def _revisions(client: "httpx.Client", thing_id: str) -> Iterator[dict[str, Any]]:
-    """The thing now and whenever a poll finds it changed (live values change without a
-    revision, so the ETag cannot tell). Once it was seen, an outage is waited out: an edge
-    that restarts is something to watch."""
+    """The thing now and whenever a poll finds it changed. Once it was seen, an outage is
+    waited out: an edge that restarts is something to watch."""
     seen: dict[str, Any] = {}
     away = False
     while True:

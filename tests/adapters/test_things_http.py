@@ -46,10 +46,6 @@ class Committed:
 
     content: TwinDocument
 
-    @property
-    def revision(self) -> int:
-        return self.content.revision
-
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = messages.load(messages.encode(self.content))
         return document
@@ -178,6 +174,33 @@ def test_a_thing_that_has_changed_is_sent_again() -> None:
         response = client.get("/api/2/things/d-1", headers={"If-None-Match": '"rev:0"'})
     assert response.status_code == 200
     assert response.headers["etag"] == '"rev:7"'
+
+
+def with_live(value: float) -> Committed:
+    """The twin, of which no commit has changed anything, with a live value."""
+    content = a_twin().content
+    wave = FeatureState(value=value, observed_ms=WALL_MS, quality="live")
+    return Committed(content.model_copy(update={"features": {**content.features, "wave": wave}}))
+
+
+def test_a_live_value_that_has_changed_is_sent_though_the_revision_is_the_same() -> None:
+    view: dict[str, Shown] = {"d-1": a_twin()}
+    with served(view) as client:
+
+        def get(tag: str) -> tuple[int, str]:
+            answer = client.get("/api/2/things/d-1", headers={"If-None-Match": tag})
+            return answer.status_code, answer.headers["etag"]
+
+        view["d-1"] = with_live(1.0)
+        status, first = get('"rev:7"')
+        assert (status, first.startswith('"rev:7.')) == (200, True)
+        assert get(first) == (304, first)
+        view["d-1"] = with_live(2.0)
+        status, second = get(first)
+        assert status == 200
+        assert second != first
+        view["d-1"] = a_twin()
+        assert get(second) == (200, '"rev:7"')
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ parts of a page, so that a reader cannot delay an acknowledgement.
 
     GET /api/2/things               a page: `limit`, `cursor`; the next page is in `Link`
     GET /api/2/things?ids=a,b       these things, as far as they exist
-    GET /api/2/things/{id}          one thing; `ETag: "rev:N"`, If-None-Match gives 304
+    GET /api/2/things/{id}          one thing; `ETag: "rev:N"`, If-None-Match gives 304;
+                                    live values, which change without a revision, add
+                                    their digest: `"rev:N.1a2b3c4d"`
     GET /healthz, /readyz, /metrics
 
 An id in a path is `site:twin` or the twin alone. Errors have Ditto's body.
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
+from zlib import crc32
 
 import uvicorn
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
@@ -51,9 +54,6 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 class Shown(Protocol):
     """A committed twin, as the view holds it."""
-
-    @property
-    def revision(self) -> int: ...
 
     def document(self) -> dict[str, Any]:
         """The twin as its public topic carries it (`messages.TwinDocument`)."""
@@ -197,14 +197,15 @@ class _Things:
     async def one(
         self, thing_id: str, if_none_match: Annotated[str | None, Header()] = None
     ) -> Response:
-        """One thing; 304 while its revision is the one in If-None-Match."""
+        """One thing; 304 while what would be sent is the one in If-None-Match."""
         shown = self.view.get(self._twin(thing_id))
         if shown is None:
             raise HTTPException(404, _not_found(thing_id))
-        headers = {"ETag": f'"rev:{shown.revision}"'}
+        document = shown.document()
+        headers = {"ETag": _tag(document)}
         if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return _Json(self._body(shown), headers=headers)
+        return _Json(self._body(document), headers=headers)
 
     async def page(
         self,
@@ -233,15 +234,15 @@ class _Things:
             raise HTTPException(400, _bad_query(f"ids: {problem}"))
         return named
 
-    def _body(self, shown: Shown) -> bytes:
-        return to_json(thing_of(shown.document(), self.site))
+    def _body(self, document: Mapping[str, Any]) -> bytes:
+        return to_json(thing_of(document, self.site))
 
     async def _bodies(self, twins: list[str]) -> bytes:
         """A JSON array of those `twins` that exist."""
         bodies: list[bytes] = []
         for start in range(0, len(twins), THINGS_PER_TURN):
             turn = (self.view.get(twin) for twin in twins[start : start + THINGS_PER_TURN])
-            bodies += [self._body(shown) for shown in turn if shown is not None]
+            bodies += [self._body(shown.document()) for shown in turn if shown is not None]
             await asyncio.sleep(0)
         return b"[%b]" % b",".join(bodies)
 
@@ -255,6 +256,13 @@ async def _smallest_after(view: Mapping[str, Any], after: str, limit: int) -> li
         smallest = heapq.nsmallest(limit, smallest + above)
         await asyncio.sleep(0)
     return smallest
+
+
+def _tag(document: Mapping[str, Any]) -> str:
+    features = document["features"]
+    live = {name: state for name, state in features.items() if state.get("quality") == "live"}
+    digest = f".{crc32(to_json(live)):08x}" if live else ""
+    return f'"rev:{document["revision"]}{digest}"'
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
