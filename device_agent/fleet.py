@@ -91,6 +91,7 @@ class FleetMachine:
     def _hear(
         self, topic: str, payload: bytes, now: Now, fx: Effects, touched: dict[str, None]
     ) -> None:
+        device = None
         try:
             parsed = topics.parse(topic)
             device = self._devices.get(parsed.twin)
@@ -99,6 +100,8 @@ class FleetMachine:
                 device.hear(parsed, payload, now, fx)
         except MalformedMessage as error:
             fx.refuse(topic, error)
+            if device is not None:
+                device.rejected()
 
     def _scheduled(self, touched: Iterable[str], now: Now, fx: Effects) -> Effects:
         for twin in touched:

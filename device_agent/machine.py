@@ -236,7 +236,7 @@ class DeviceMachine:
         self._outbox.stabilise(ack.session, ack.stable)
         self._unsaved |= self._outbox.mark.stable != stable
         if not self._is_mine(ack.edge, ack.epoch):
-            fx.count("fenced_total", "ack")
+            self._fenced("ack", fx)
             return
         heard = self._outbox.acknowledge(ack)
         if heard == "renumber":
@@ -281,11 +281,11 @@ class DeviceMachine:
 
     def _obey(self, command: Command, now: Now, fx: Effects) -> None:
         if not self._is_mine(command.edge, command.epoch):
-            fx.count("fenced_total", "command")
+            self._fenced("command", fx)
             return
         match self._duties.command(command, now.monotonic_s):
             case None:
-                fx.count("fenced_total", "command")
+                self._fenced("command", fx)
             case Acted() as refused:
                 self.acted(refused, now, fx)
             case Act() as act:
@@ -294,7 +294,7 @@ class DeviceMachine:
 
     def _wish(self, desired: messages.Desired, fx: Effects) -> None:
         if not self._is_mine(desired.edge, desired.epoch):
-            fx.count("fenced_total", "desired")
+            self._fenced("desired", fx)
         elif acts := self._duties.wish(desired):
             self._save(fx)
             fx.acts += acts
@@ -343,10 +343,22 @@ class DeviceMachine:
         fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
         self._unsaved = False
 
+    def rejected(self) -> None:
+        """A message to this device could not be used; its process has counted why."""
+        self._tell("rejects_by_devices_total")
+
+    def _fenced(self, kind: str, fx: Effects) -> None:
+        fx.count("fenced_total", kind)
+        self._tell("fenced_by_devices_total")
+
     def _tally(self, counter: str, fx: Effects, by: int = 1) -> None:
         if by:
-            self._counters[counter] = self._counters.get(counter, 0) + by
             fx.count(counter, by=by)
+            self._tell(counter, by)
+
+    def _tell(self, counter: str, by: int = 1) -> None:
+        """Count what the next status says."""
+        self._counters[counter] = self._counters.get(counter, 0) + by
 
     def _reckon(self) -> None:
         self.due_s = min(self._retry_due_s, self._beat_due_s)

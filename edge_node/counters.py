@@ -16,6 +16,8 @@ COUNTERS = (
     "samples_refused_total",
     "retransmissions_total",
     "refusals_heard_total",
+    "rejects_by_devices_total",
+    "fenced_by_devices_total",
     "sessions_opened_total",
 )
 

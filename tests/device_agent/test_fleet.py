@@ -56,17 +56,6 @@ def online(count: int) -> FleetMachine:
     return fleet
 
 
-def first_session() -> int:
-    """The session that a device without memory begins with."""
-    fleet = new_fleet(1)
-    fleet.restore([], now())
-    (send,) = fleet.handle([Connected()], now()).sends
-    return messages.parse(messages.STATUS, send.payload).session
-
-
-SESSION = first_session()
-
-
 def reporting(fx: Effects) -> list[str]:
     """Who sends a window, in order."""
     parsed = [topics.parse(send.topic) for send in fx.sends]
@@ -109,6 +98,23 @@ def test_g9_nonsense_is_counted_and_every_device_goes_on(
     assert fx.counts[("rejects_total", code)] == 1
     assert fx.notes[0].level == "warning"
     assert reporting(fx) == ["d-0"]
+
+
+def test_a_device_says_on_its_status_what_it_refused_and_no_other_does() -> None:
+    fleet = online(2)
+    strange = messages.encode(ReportAck(edge="e-9", epoch=1, session=SESSION, applied=1, stable=0))
+    fleet.handle(
+        [
+            Message(topics.assign("d-0"), b"{"),
+            Message(topics.down("d-0", "e-9", "ack"), strange),
+            Message(topics.down("d-0", "e-9", "ack"), strange),
+        ],
+        now(),
+    )
+    said = [messages.parse(messages.STATUS, send.payload).counters
+            for send in fleet.handle([Stopping()], now()).sends]  # fmt: skip
+    refused = {"rejects_by_devices_total": 1, "fenced_by_devices_total": 2}
+    assert said == [{**refused, "outbox_rows": 0}, {"outbox_rows": 0}]
 
 
 def test_a_restart_gives_each_device_its_own_rows() -> None:

@@ -562,6 +562,8 @@ def test_everything_that_devices_are_said_to_count_is_on_their_status() -> None:
     device.ack(1, session=NEXT)
     device.measure()
     device.hear("error", Refusal(code="not_finite", message="NaN"))
+    device.ack(1, edge="e-2")
+    device.handle(Message(topics.assign("d-1"), b"{"))
     (state,) = states(device.handle(Stopping()))
     declared = {metric.name for metric in METRICS if metric.by_devices}
     assert set(state["counters"]) == declared | {"outbox_rows"}

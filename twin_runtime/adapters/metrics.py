@@ -136,6 +136,8 @@ METRICS: tuple[Declared, ...] = (
     _by_devices("samples_refused_total", "Samples that could not become a report."),
     _by_devices("retransmissions_total", "Windows sent again: no acknowledgement came in time."),
     _by_devices("refusals_heard_total", "Refusals that devices received."),
+    _by_devices("rejects_by_devices_total", "Messages that devices could not use."),
+    _by_devices("fenced_by_devices_total", "Messages that devices found old, or not their edge's."),
     _by_devices("sessions_opened_total", "Sessions that devices began."),
     Declared("commit_seconds", "histogram", "Time one commit to the store took.", bounds=_COMMIT_S),
     Declared(
