@@ -3,12 +3,12 @@
 The claim under audit is G1 and G2: nothing acknowledged is lost, nothing is applied
 twice. The evidence is on disk and in three hands: a device's store has the reports it
 produced and the highest `applied` it was told; an edge's store has the twin and its
-history, one entry per applied report; the cloud's store has the checkpoints. They were
+history, every applied report with its number; the cloud's store has the checkpoints. They were
 written by different processes, each of which may have been killed at any instruction.
 
     lost    reports a device was told are applied, that the owner's twin does not reach,
-            or whose entry in the history is missing or says something else
-    twice   entries of the history beyond the first for the same report
+            or that are missing in the history, or say something else there
+    twice   reports that are in the history again, beyond the first time
 
 A twin's history is its *lineage*. An owner that came back with an old disk, or had not
 heard that it was deposed, may have gone on from a state that the next owner never had;
@@ -132,8 +132,10 @@ def _read_history(path: Path, entries: dict[str, list[_Entry]]) -> None:
     for entry in read_log(path, "history"):
         twin, epoch = entry.key.split("/")
         content = json.loads(entry.value)
-        applied = _Entry(int(epoch), entry.number, content["session"], content["report"])
-        entries.setdefault(twin, []).append(applied)
+        reports = content["reports"]
+        for revision, report in enumerate(reports, entry.number - len(reports) + 1):
+            applied = _Entry(int(epoch), revision, content["session"], report)
+            entries.setdefault(twin, []).append(applied)
 
 
 def _lineage(entries: list[_Entry]) -> Iterator[_Entry]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from edge_node.config import EdgeConfig
+from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
-from edge_node.twins import HISTORY
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code

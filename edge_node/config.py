@@ -7,14 +7,14 @@ from pydantic import Field
 
 from twin_runtime.adapters.config import BusConfig, Configuration, HttpConfig
 from twin_runtime.core.ids import EDGE_PATTERN
-from twin_runtime.core.limits import HISTORY_BYTES_MAX, HISTORY_ROWS_MAX
+from twin_runtime.core.limits import HISTORY_BYTES_MAX, HISTORY_BYTES_MIN, HISTORY_ROWS_MAX
 
 
 class HistoryConfig(Configuration):
     """How much of the past is kept: whichever bound is reached first."""
 
     rows_max: Annotated[int, Field(ge=1)] = HISTORY_ROWS_MAX
-    bytes_max: Annotated[int, Field(ge=1)] = HISTORY_BYTES_MAX
+    bytes_max: Annotated[int, Field(ge=HISTORY_BYTES_MIN)] = HISTORY_BYTES_MAX
 
 
 class EdgeConfig(Configuration):

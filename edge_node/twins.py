@@ -12,17 +12,16 @@ Each is a dict in order of time (equal pauses keep it sorted), so a tick looks o
 what is due.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from operator import attrgetter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from edge_node.counters import DeviceCounters
+from edge_node.history import Past
 from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
-from twin_runtime.core.effects import Append, Delete, Effects, Note, Now, Put, Row, Send
+from twin_runtime.core.effects import Delete, Effects, Note, Now, Put, Row, Send
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
@@ -45,24 +44,23 @@ from twin_runtime.core.twin import Feature, Phase, Twin
 
 TWIN_ROW = "twin"
 ABSENT_ROW = "absent"
-HISTORY = "history"
 NEVER = float("inf")
+NOT_LIVE: Mapping[str, Feature] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """What readers see of a twin: its committed state and, apart, what is only live."""
+class Thing(NamedTuple):
+    """What readers see of a twin: its committed state and, apart, what is only live.
+
+    `reported_wall_ms` is the twin's, at hand: a scrape reads it of every twin there is.
+    """
 
     twin: Twin
-    live: dict[str, Feature]
+    live: Mapping[str, Feature]
+    reported_wall_ms: int
 
     @property
     def revision(self) -> int:
         return self.twin.revision
-
-    @property
-    def reported_wall_ms(self) -> int:
-        return self.twin.reported_wall_ms
 
     def encode(self) -> bytes:
         return core.encode_document(self.twin, self.live)
@@ -79,8 +77,10 @@ class Twins:
         self._edge = edge
         self._event = topics.event(edge)
         self._twins: dict[str, Twin] = {}
+        self._phases: dict[Phase, int] = dict.fromkeys(Phase, 0)
         self._live: dict[str, dict[str, Feature]] = {}
         self._written: dict[str, None] = {}  # touched in this batch: to be committed
+        self._past = Past()  # what was applied in it
         self._answered: dict[str, None] = {}  # to be acknowledged after it
         self._changed: dict[str, None] = {}  # to be published
         self._published_s: dict[str, float] = {}
@@ -99,17 +99,27 @@ class Twins:
         for row in rows:
             if row.kind == TWIN_ROW:
                 twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
-                self._twins[row.key] = twin
+                self._hold(twin)
                 self._checkpoint_due_s[row.key] = 0.0
-                fx.shown.append((row.key, Thing(twin, {})))
+                fx.shown.append((row.key, self._thing(row.key)))
             elif row.kind == ABSENT_ROW:
-                self._twins[row.key] = Twin(TwinId(row.key), int(row.value), Phase.ABSENT)
+                self._hold(Twin(TwinId(row.key), int(row.value), Phase.ABSENT))
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""
-        # By identity: to hash an enumeration's member costs more than all the rest.
-        counted = Counter(map(id, map(attrgetter("phase"), self._twins.values())))
-        return {phase.value: counted[id(phase)] for phase in Phase}
+        return {phase.value: count for phase, count in self._phases.items()}
+
+    def _hold(self, twin: Twin) -> None:
+        """Take the twin in, in place of what was held of it, if its phase may have changed."""
+        held = self._twins.get(twin.twin)
+        if held is not None:
+            self._phases[held.phase] -= 1
+        self._phases[twin.phase] += 1
+        self._twins[twin.twin] = twin
+
+    def _thing(self, twin_id: str) -> Thing:
+        twin = self._twins[twin_id]
+        return Thing(twin, self._live.get(twin_id, NOT_LIVE), twin.reported_wall_ms)
 
     # --- from devices -------------------------------------------------------------------
 
@@ -156,14 +166,7 @@ class Twins:
             self._live.pop(twin.twin, None)
         self._twins[twin.twin] = outcome.twin
         self._written[twin.twin] = None
-        key = f"{twin.twin}/{twin.epoch}"
-        for number, report in enumerate(outcome.applied, twin.revision + 1):
-            entry = b'{"session":%d,"wall_ms":%d,"report":%b}' % (
-                window.session,
-                now.wall_ms,
-                messages.encode_received(report),
-            )
-            fx.writes.append(Append(HISTORY, key, number, entry))
+        self._past.add(outcome, window.session, now.wall_ms)
         for fault in outcome.faults:
             self._refuse(twin.twin, fault.code, fault.message, fault.pointer, now, fx)
 
@@ -213,7 +216,7 @@ class Twins:
         if twin is None:
             fx.count("fenced_total", "activate")
             return held is not None and (held.phase, held.epoch) == (Phase.ACTIVE, order.epoch)
-        self._twins[order.twin] = twin
+        self._hold(twin)
         self._live.pop(order.twin, None)
         self._written[order.twin] = None
         if held is not None:
@@ -226,7 +229,7 @@ class Twins:
         if absent is None:
             fx.count("fenced_total", "release")
             return
-        self._twins[order.twin] = absent
+        self._hold(absent)
         self._live.pop(order.twin, None)
         self.counters.forget(order.twin)
         for table in (self._written, self._answered, self._changed, self._waiting):
@@ -275,12 +278,13 @@ class Twins:
             fx.writes.append(Put(TWIN_ROW, twin_id, core.encode(twin)))
             self._checkpoint_due_s.setdefault(twin_id, now.monotonic_s + CHECKPOINT_PERIOD_S)
             self._changed[twin_id] = None
+        fx.writes += self._past.take()
         if self._answered:
             fx.timed = "ack_latency_seconds"
         for twin_id in self._answered:
             fx.sends.append(self._acknowledgement(self._twins[twin_id]))
         for twin_id in self._changed:
-            fx.shown.append((twin_id, Thing(self._twins[twin_id], self._live.get(twin_id, {}))))
+            fx.shown.append((twin_id, self._thing(twin_id)))
         self._publish_changed(now, fx)
         self._checkpoint(now, fx)
         self._repeat_documents(now, fx)
@@ -311,8 +315,7 @@ class Twins:
             fx.wake_by(oldest_s + TWIN_PUBLISH_PERIOD_S - now.monotonic_s)
 
     def _publish(self, twin_id: str, fx: Effects) -> None:
-        thing = Thing(self._twins[twin_id], self._live.get(twin_id, {}))
-        fx.sends.append(Send(topics.twin(twin_id), thing.encode(), retain=True))
+        fx.sends.append(Send(topics.twin(twin_id), self._thing(twin_id).encode(), retain=True))
 
     def _checkpoint(self, now: Now, fx: Effects) -> None:
         due = self._take_due(now)

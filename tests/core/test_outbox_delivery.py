@@ -6,8 +6,6 @@ owner may be deposed at any moment: the next one begins from the cloud's checkpo
 old one goes on acknowledging whoever still speaks to it.
 """
 
-from dataclasses import replace
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -172,14 +170,14 @@ class Delivery(RuleBasedStateMachine):
     def the_cloud_stores_a_checkpoint(self) -> None:
         owner = self.owners[self.epoch]
         self.checkpoint = owner.twin, owner.applied
-        owner.twin = replace(owner.twin, stable_seq=owner.twin.last_seq)
+        owner.twin = owner.twin._replace(stable_seq=owner.twin.last_seq)
         self.acks.append(owner.ack())
 
     @rule()
     def the_owner_is_deposed(self) -> None:
         twin, applied = self.checkpoint
         self.epoch += 1
-        twin = replace(twin, epoch=self.epoch, stable_seq=twin.last_seq)
+        twin = twin._replace(epoch=self.epoch, stable_seq=twin.last_seq)
         self.owners[self.epoch] = Owner(twin, applied)
 
     # --- what holds at any time -------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The twin is the fold of its device's reports: each once, in order, whatever arrives."""
 
 import json
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -91,7 +90,7 @@ def test_a_window_that_overlaps_is_applied_from_where_the_twin_stands() -> None:
 
 
 def test_a_larger_session_begins_with_its_first_report_only() -> None:
-    twin = replace(described(level_m=1.0), stable_seq=1)
+    twin = described(level_m=1.0)._replace(stable_seq=1)
     assert apply(twin, report(2), session=8).gaps == 1
     begun = apply(twin, report(1, level_m=8.0), session=8).twin
     assert (begun.session, begun.last_seq, begun.revision) == (8, 1, 2)
@@ -104,14 +103,14 @@ def test_a_smaller_session_belongs_to_a_device_that_lost_its_memory() -> None:
 
 
 def test_what_is_stable_stays_so_within_a_session() -> None:
-    twin = replace(described(), stable_seq=1)
+    twin = described()._replace(stable_seq=1)
     assert apply(twin, report(2)).twin.stable_seq == 1
 
 
 @pytest.mark.parametrize("phase", [Phase.SEALED, Phase.ABSENT])
 def test_only_an_active_twin_applies_reports(phase: Phase) -> None:
     with pytest.raises(AssertionError, match="nothing may be applied"):
-        apply(replace(fresh(), phase=phase), report(1))
+        apply(fresh()._replace(phase=phase), report(1))
 
 
 class Fold(NamedTuple):
@@ -260,7 +259,7 @@ def test_an_outcome_settles_the_wish_it_answers_and_no_other() -> None:
         "features/open/value": DesiredState(number=4, value=True),
         "features/level_m/value": DesiredState(number=5, value=2.0),
     }
-    twin = replace(described(), desired=wished)
+    twin = described()._replace(desired=wished)
     done = Outcome(number=4, outcome="done", reason="opened")
     told = StateReport(seq=2, observed_ms=0, outcomes={"features/open/value": done})
     desired = apply(twin, told).twin.desired
@@ -272,7 +271,7 @@ def test_an_outcome_settles_the_wish_it_answers_and_no_other() -> None:
 @pytest.mark.parametrize("path, number", [("features/open/value", 3), ("commands/stop", 4)])
 def test_an_outcome_of_a_superseded_or_unknown_wish_is_old_news(path: str, number: int) -> None:
     wished = {"features/open/value": DesiredState(number=4, value=True)}
-    twin = replace(described(), desired=wished)
+    twin = described()._replace(desired=wished)
     told = StateReport(
         seq=2, observed_ms=0, outcomes={path: Outcome(number=number, outcome="done")}
     )
@@ -292,7 +291,7 @@ def test_a_new_twin_is_activated_empty() -> None:
 
 def test_an_activation_takes_the_snapshot_which_is_stable_and_forgets_what_was_held() -> None:
     snapshot = snapshot_of(described(level_m=1.0))
-    held = replace(fresh(), epoch=2, session=9, last_seq=99, revision=99)
+    held = fresh()._replace(epoch=2, session=9, last_seq=99, revision=99)
     twin = core.activate(held, D1, 3, snapshot)
     assert twin is not None
     assert (twin.epoch, twin.phase, twin.session) == (3, Phase.ACTIVE, 7)
@@ -302,7 +301,7 @@ def test_an_activation_takes_the_snapshot_which_is_stable_and_forgets_what_was_h
 @pytest.mark.parametrize("epoch", [1, 4, 5])
 def test_an_activation_at_an_epoch_already_seen_is_ignored(epoch: int) -> None:
     for phase in Phase:
-        held = replace(fresh(), epoch=5, phase=phase)
+        held = fresh()._replace(epoch=5, phase=phase)
         assert core.activate(held, D1, epoch, None) is None
 
 
@@ -313,16 +312,16 @@ def test_a_release_forgets_the_twin_and_keeps_the_epoch() -> None:
 
 
 def test_a_release_of_the_past_or_of_an_absent_twin_is_ignored() -> None:
-    held = replace(described(), epoch=4)
+    held = described()._replace(epoch=4)
     assert core.release(held, D1, 4) is None
     assert core.release(held, D1, 3) is None
-    assert core.release(replace(held, phase=Phase.ABSENT), D1, 9) is None
+    assert core.release(held._replace(phase=Phase.ABSENT), D1, 9) is None
 
 
 def test_the_cloud_makes_reports_stable_and_never_takes_it_back() -> None:
-    twin = replace(described(), last_seq=5)
+    twin = described()._replace(last_seq=5)
     stable = core.stabilise(twin, 1, 7, 4)
-    assert stable == replace(twin, stable_seq=4)
+    assert stable == twin._replace(stable_seq=4)
     assert core.stabilise(stable, 1, 7, 4) is None
     assert core.stabilise(stable, 1, 7, 3) is None
 
@@ -333,7 +332,7 @@ def test_what_is_stable_at_another_epoch_or_session_says_nothing(epoch: int, ses
 
 
 def test_only_an_active_twin_can_become_stable() -> None:
-    assert core.stabilise(replace(described(), phase=Phase.SEALED), 1, 7, 1) is None
+    assert core.stabilise(described()._replace(phase=Phase.SEALED), 1, 7, 1) is None
 
 
 # --- rows and documents --------------------------------------------------------------------
@@ -372,8 +371,8 @@ def any_twin(draw: st.DrawFn) -> Twin:
 
 @given(any_twin())
 def test_a_twin_comes_back_from_its_row_as_it_was_except_for_what_is_stable(twin: Twin) -> None:
-    row = core.encode(replace(twin, stable_seq=5))
-    assert core.restore(messages.parse(messages.SNAPSHOT, row)) == replace(twin, stable_seq=0)
+    row = core.encode(twin._replace(stable_seq=5))
+    assert core.restore(messages.parse(messages.SNAPSHOT, row)) == twin._replace(stable_seq=0)
 
 
 @given(any_twin())

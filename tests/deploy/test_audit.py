@@ -67,7 +67,7 @@ class System:
         twin = {"epoch": epoch, "session": SESSION, "last_seq": last_seq}
         rows: list[Write] = [Put("twin", TWIN, json.dumps(twin).encode())]
         for at, revision, seq, value in entries:
-            entry = {"session": SESSION, "wall_ms": 0, "report": report(seq, value)}
+            entry = {"session": SESSION, "wall_ms": 0, "reports": [report(seq, value)]}
             key = f"{TWIN}/{at}"
             rows.append(Append("history", key, revision, json.dumps(entry).encode()))
         write(self.folder / edge / "edge.sqlite", rows)

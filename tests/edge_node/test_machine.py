@@ -6,19 +6,28 @@ from typing import Any
 
 import pytest
 
-from edge_node.machine import EdgeMachine
+from tests.edge_node.an_edge import (
+    BEYOND_EVERY_METRIC,
+    Edge,
+    acks,
+    activate,
+    checkpoints,
+    cloud_says,
+    documents,
+    kinds,
+    live,
+    owning,
+    refusals,
+    release,
+    report,
+    stable,
+)
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
-    Append,
     Connected,
-    Delete,
     Disconnected,
-    Effects,
-    Event,
     Message,
-    Now,
     Put,
-    Row,
     Stopping,
 )
 from twin_runtime.core.limits import (
@@ -29,163 +38,12 @@ from twin_runtime.core.limits import (
     TWIN_PUBLISH_PERIOD_S,
 )
 from twin_runtime.core.messages import (
-    Activate,
-    Checkpoint,
     Description,
     FeatureSpec,
-    Refusal,
-    Release,
-    ReportAck,
     Snapshot,
-    Stable,
-    StableMark,
     StateReport,
-    TwinDocument,
     Window,
 )
-
-WALL_MS = 1_750_000_000_000
-BEYOND_EVERY_METRIC = b'{"state":"online","counters":{"outbox_rows":1%b}}' % (b"0" * 400)
-DESCRIPTION = Description(
-    features={
-        "level_m": FeatureSpec(type="number"),
-        "wave": FeatureSpec(type="number", live=True),
-    }
-)
-
-
-class Edge:
-    """`e-1` with the store `s-1`; effects are committed as the shell does it."""
-
-    def __init__(self) -> None:
-        self.disk: dict[tuple[str, str], bytes] = {}
-        self.now_s = 0.0
-        self.start()
-
-    def start(self) -> Effects:
-        """Begin anew from the disk alone."""
-        self.machine = EdgeMachine("e-1", "s-1")
-        rows = [Row(kind, key, value) for (kind, key), value in sorted(self.disk.items())]
-        return self.commit(self.machine.restore(rows, self.now))
-
-    @property
-    def now(self) -> Now:
-        return Now(self.now_s, WALL_MS + round(1000 * self.now_s))
-
-    def handle(self, *events: Event) -> Effects:
-        return self.commit(self.machine.handle(events, self.now))
-
-    def commit(self, fx: Effects) -> Effects:
-        for write in fx.writes:
-            match write:
-                case Put(kind, key, value):
-                    self.disk[kind, key] = value
-                case Delete(kind, key):
-                    self.disk.pop((kind, key), None)
-        return fx
-
-    def own(self, *twins: str, epoch: int = 1) -> Effects:
-        return self.handle(*(activate(twin, epoch) for twin in twins))
-
-
-def owning(*twins: str) -> Edge:
-    """An edge that owns these twins, connected, and all that follows from it was said."""
-    edge = Edge()
-    edge.own(*twins)
-    edge.handle(Connected())
-    edge.now_s = 2.0
-    edge.handle()
-    return edge
-
-
-def activate(
-    twin: str = "d-1", epoch: int = 1, store: str = "s-1", snapshot: Snapshot | None = None
-) -> Message:
-    order = Activate(store=store, twin=twin, epoch=epoch, snapshot=snapshot)
-    return Message(topics.order("e-1"), messages.encode(order))
-
-
-def release(twin: str = "d-1", epoch: int = 2, store: str = "s-1") -> Message:
-    order = Release(store=store, twin=twin, epoch=epoch)
-    return Message(topics.order("e-1"), messages.encode(order))
-
-
-def stable(revision: int, *, twin: str = "d-1", epoch: int = 1, session: int = 7) -> Message:
-    """The cloud has stored the twin up to a revision, which is also its last report's."""
-    mark = StableMark(twin=twin, epoch=epoch, session=session, seq=revision, revision=revision)
-    return Message(topics.order("e-1"), messages.encode(Stable(marks=(mark,))))
-
-
-def report(
-    *seqs: int, twin: str = "d-1", epoch: int = 1, session: int = 7, **features: Any
-) -> Message:
-    reports = tuple(
-        StateReport(
-            seq=seq,
-            observed_ms=seq,
-            features=features,
-            description=DESCRIPTION if seq == 1 else None,
-        )
-        for seq in seqs
-    )
-    window = Window(epoch=epoch, session=session, reports=reports)
-    return Message(topics.report("e-1", twin), messages.encode(window))
-
-
-def acks(fx: Effects) -> dict[str, ReportAck]:
-    """The acknowledgement of each twin; there is at most one."""
-    found: dict[str, ReportAck] = {}
-    for send in fx.sends:
-        parsed = topics.parse(send.topic)
-        if parsed.verb == "ack":
-            assert parsed.twin not in found
-            found[parsed.twin] = messages.parse(messages.ACK, send.payload)
-    return found
-
-
-def checkpoints(fx: Effects) -> list[Snapshot]:
-    events = [
-        messages.parse(messages.EDGE_EVENT, send.payload)
-        for send in fx.sends
-        if send.topic == topics.event("e-1")
-    ]
-    return [twin for event in events if isinstance(event, Checkpoint) for twin in event.twins]
-
-
-def kinds(fx: Effects) -> list[str]:
-    """What is said to the cloud, by kind."""
-    return [
-        messages.load(send.payload)["kind"]
-        for send in fx.sends
-        if send.topic == topics.event("e-1")
-    ]
-
-
-def documents(fx: Effects) -> list[TwinDocument]:
-    return [
-        messages.parse(messages.DOCUMENT, send.payload)
-        for send in fx.sends
-        if topics.parse(send.topic).kind == "twin" and send.retain
-    ]
-
-
-def refusals(fx: Effects) -> list[Refusal]:
-    return [
-        messages.parse(messages.REFUSAL, send.payload)
-        for send in fx.sends
-        if topics.parse(send.topic).verb == "error"
-    ]
-
-
-def live(twin: str = "d-1", **features: Any) -> Message:
-    payload = messages.dump({"observed_ms": 5, "features": features})
-    return Message(topics.live("e-1", twin), payload)
-
-
-def cloud_says(state: str, session: int) -> Message:
-    status = messages.Status(state=state, session=session)
-    return Message(topics.status("cloud"), messages.encode(status))
-
 
 # --- reports --------------------------------------------------------------------------------
 
@@ -233,29 +91,6 @@ def test_a_gap_is_answered_with_the_last_position_so_that_the_device_goes_back()
     assert acks(fx)["d-1"].applied == 0
     assert fx.writes == []
     assert fx.counts == {("reports_total", "gap"): 1}
-
-
-def test_history_gets_one_entry_per_revision_under_the_twin_and_its_epoch() -> None:
-    edge = owning("d-1")
-    fx = edge.handle(report(1, 2, level_m=1.5), report(3))
-    entries = [write for write in fx.writes if isinstance(write, Append)]
-    assert [(entry.log, entry.key, entry.number) for entry in entries] == [
-        ("history", "d-1/1", number) for number in (1, 2, 3)
-    ]
-    first = json.loads(entries[0].value)
-    assert (first["session"], first["wall_ms"]) == (7, edge.now.wall_ms)
-    assert first["report"]["features"] == {"level_m": 1.5}
-
-
-def test_history_stays_json_whatever_a_device_reports() -> None:
-    fx = owning("d-1").handle(
-        Message(
-            topics.report("e-1", "d-1"),
-            b'{"epoch":1,"session":7,"reports":[{"seq":1,"observed_ms":1,"features":{"level_m":NaN}}]}',
-        )
-    )
-    (entry,) = (write for write in fx.writes if isinstance(write, Append))
-    assert json.loads(entry.value)["report"]["features"] == {"level_m": None}
 
 
 # --- refusals -------------------------------------------------------------------------------

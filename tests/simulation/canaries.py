@@ -61,7 +61,7 @@ def apply_a_duplicate() -> AbstractContextManager[Any]:
     def apply_window(held: Twin, window: Window, wall_ms: int) -> Applied:
         first = window.reports[0].seq
         if window.session == held.session and first <= held.last_seq:
-            held = replace(held, last_seq=first - 1)
+            held = held._replace(last_seq=first - 1)
         return _apply_window(held, window, wall_ms)
 
     return patch.object(twin, "apply_window", apply_window)
@@ -71,7 +71,7 @@ def apply_what_comes_too_early() -> AbstractContextManager[Any]:
     def apply_window(held: Twin, window: Window, wall_ms: int) -> Applied:
         first = window.reports[0].seq
         if window.session == held.session and first > held.last_seq:
-            held = replace(held, last_seq=first - 1)
+            held = held._replace(last_seq=first - 1)
         return _apply_window(held, window, wall_ms)
 
     return patch.object(twin, "apply_window", apply_window)
@@ -98,7 +98,7 @@ def obey_orders_to_another_store() -> AbstractContextManager[Any]:
 
 def call_everything_stable_after_a_restart() -> AbstractContextManager[Any]:
     def restore(snapshot: Snapshot) -> Twin:
-        return replace(_restore_twin(snapshot), stable_seq=snapshot.last_seq)
+        return _restore_twin(snapshot)._replace(stable_seq=snapshot.last_seq)
 
     return patch.object(twin, "restore", restore)
 

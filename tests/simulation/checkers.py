@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 from cloud.directory import EDGE_ROW, PLACEMENT_ROW, SNAPSHOT_ROW
 from device_agent.machine import DEVICE_ROW
-from edge_node.twins import HISTORY, TWIN_ROW
+from edge_node.history import HISTORY
+from edge_node.twins import TWIN_ROW
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append, Delete, Put, Write
 from twin_runtime.core.outbox import ROWS
@@ -177,7 +178,7 @@ class Checkers:
                 key = f"{write.key}/{row['epoch']}"
                 for entry in writes:
                     if isinstance(entry, Append) and (entry.log, entry.key) == (HISTORY, key):
-                        self._fold(write.key, lineage, entry)
+                        self._take(write.key, lineage, entry)
                 _check_row(write.key, row, lineage.entries)
                 self._check_promises(write.key)
 
@@ -198,10 +199,15 @@ class Checkers:
             raise Violation(f"G4: stores {held.store} and {store} both own {twin} at epoch {epoch}")
         return held
 
-    def _fold(self, twin: str, lineage: Lineage, append: Append) -> None:
+    def _take(self, twin: str, lineage: Lineage, append: Append) -> None:
         applied = messages.load(append.value)
-        position = applied["session"], applied["report"]["seq"]
-        entry = _entry(position, applied["report"])
+        for report in applied["reports"]:
+            self._fold(twin, lineage, _entry((applied["session"], report["seq"]), report))
+        if append.number != len(lineage.entries):
+            raise Violation(f"G2: {twin} skips to revision {append.number}")
+
+    def _fold(self, twin: str, lineage: Lineage, entry: Entry) -> None:
+        position = entry.session, entry.seq
         last = lineage.entries[-1] if lineage.entries else Entry(0, 0, {})
         begins = entry.session > last.session and entry.seq == 1
         follows = entry.session == last.session and entry.seq == last.seq + 1
@@ -212,8 +218,6 @@ class Checkers:
         deposed = lineage.epoch < self.placements[twin]["epoch"]
         if entry.token in lineage.tokens and not deposed:
             raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
-        if append.number != len(lineage.entries) + 1:
-            raise Violation(f"G2: {twin} skips to revision {append.number}")
         lineage.entries.append(entry)
         lineage.tokens.add(entry.token)
 

@@ -19,8 +19,8 @@ from random import Random
 from cloud.machine import CloudMachine
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
+from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
-from edge_node.twins import HISTORY
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Faults, draw
 from tests.simulation.history import Happening, History

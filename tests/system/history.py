@@ -28,9 +28,11 @@ def entries(stores: list[Path]) -> list[Entry]:
         for entry in read_log(path, "history"):
             twin, epoch = entry.key.split("/")
             content = json.loads(entry.value)
-            found.append(
-                Entry(twin, int(epoch), entry.number, content["session"], content["report"])
-            )
+            reports = content["reports"]
+            found += [
+                Entry(twin, int(epoch), revision, content["session"], report)
+                for revision, report in enumerate(reports, entry.number - len(reports) + 1)
+            ]
     return sorted(found, key=lambda entry: (entry.twin, entry.revision, entry.epoch))
 
 

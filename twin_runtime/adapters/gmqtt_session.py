@@ -11,16 +11,18 @@ around it (measured with version 0.8):
   So that wait ends by our timeout, or by `on_disconnect`.
 - An error in handling a packet is logged and forgotten. So its logger is ours, and
   such an error ends the connection: after nonsense from a broker nothing is certain.
-- It writes without asking whether the broker reads. So what waits in the transport is
-  looked at before each message. There is no public way to the transport: `_transport` is
-  the one place that reaches behind gmqtt's interface, and its version is bounded for it.
+- It writes without asking whether the broker reads, and each message by a system call of
+  its own, which costs as much as all the rest. So between it and its transport stands a
+  `_Gathering`, which knows what waits and lets the messages of a batch leave together.
+  There is no public way to the transport: `_transport` and `_gather` are what reaches
+  behind gmqtt's interface, and its version is bounded for it.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import gmqtt
 from gmqtt.mqtt.handler import MQTTError
@@ -41,20 +43,57 @@ _NEVER = -2
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
 
 
+class _Gathering:
+    """A transport as gmqtt uses it; what is written within `batch` leaves in one go."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._packets: list[bytes] | None = None
+        self._gathered_bytes = 0
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        self._packets, self._gathered_bytes = [], 0
+        try:
+            yield
+        finally:
+            self._transport.writelines(self._packets)
+            self._packets, self._gathered_bytes = None, 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was written and has not left."""
+        return self._transport.get_write_buffer_size() + self._gathered_bytes
+
+    def write(self, packet: bytes) -> None:
+        if self._packets is None:
+            self._transport.write(packet)
+        else:
+            self._packets.append(packet)
+            self._gathered_bytes += len(packet)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class GmqttSession:
     """See `Session`."""
 
     def __init__(self, client: gmqtt.Client, lost: asyncio.Future[str]) -> None:
         self._client = client
         self._lost = lost
-        self._transport = _transport(client)
+        self._transport = _gather(client)
 
     def publish(self, sends: Sequence[Send]) -> int:
-        for number, send in enumerate(sends):
-            waiting_bytes = self._transport.get_write_buffer_size()
-            if waiting_bytes + len(send.payload) > OUTGOING_BYTES_MAX or self._ended():
-                return len(sends) - number
-            self._client.publish(send.topic, send.payload, qos=0, retain=send.retain)
+        with self._transport.batch():
+            for number, send in enumerate(sends):
+                waiting_bytes = self._transport.waiting_bytes
+                if waiting_bytes + len(send.payload) > OUTGOING_BYTES_MAX or self._ended():
+                    return len(sends) - number
+                self._client.publish(send.topic, send.payload, qos=0, retain=send.retain)
         return 0
 
     async def until_lost(self) -> str:
@@ -168,3 +207,10 @@ def _transport(client: gmqtt.Client) -> asyncio.Transport:
     transport = client._connection._transport  # noqa: SLF001 - see the module's docstring
     assert isinstance(transport, asyncio.Transport), transport
     return transport
+
+
+def _gather(client: gmqtt.Client) -> _Gathering:
+    """Stand between gmqtt's protocol, which writes all packets, and its transport."""
+    gathering = _Gathering(_transport(client))
+    client._connection._protocol._transport = gathering  # noqa: SLF001 - see above
+    return gathering

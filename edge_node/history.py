@@ -1,0 +1,59 @@
+"""What an edge keeps of the past: every report it applied, in the log `history`.
+
+An entry holds the reports of one session that one commit applied to one twin. Its key is
+the twin with its epoch, its number the twin's revision after the last of them; the others
+made the revisions before it. What a store asks for an entry is most of what a report costs
+an edge, so a busy twin gets one for many.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from twin_runtime.core import messages
+from twin_runtime.core.effects import Append
+from twin_runtime.core.limits import HISTORY_REPORTS_MAX
+from twin_runtime.core.twin import Applied
+
+HISTORY = "history"
+
+
+@dataclass(slots=True)
+class _Entry:
+    key: str
+    session: int
+    wall_ms: int
+    revision: int = 0
+    reports: list[bytes] = field(default_factory=list)
+
+    def has_room(self, session: int, reports: int) -> bool:
+        return session == self.session and len(self.reports) + reports <= HISTORY_REPORTS_MAX
+
+    def append(self) -> Append:
+        about = (self.session, self.wall_ms, b",".join(self.reports))
+        value = b'{"session":%d,"wall_ms":%d,"reports":[%b]}' % about
+        return Append(HISTORY, self.key, self.revision, value)
+
+
+class Past:
+    """What was applied since the last commit."""
+
+    def __init__(self) -> None:
+        self._full: list[_Entry] = []
+        self._open: dict[str, _Entry] = {}
+
+    def add(self, outcome: Applied, session: int, wall_ms: int) -> None:
+        """Remember the reports that a window of `session` brought."""
+        key = f"{outcome.twin.twin}/{outcome.twin.epoch}"
+        entry = self._open.get(key)
+        if entry is None or not entry.has_room(session, len(outcome.applied)):
+            if entry is not None:
+                self._full.append(entry)
+            entry = self._open[key] = _Entry(key, session, wall_ms)
+        entry.reports += map(messages.encode_received, outcome.applied)
+        entry.revision = outcome.twin.revision
+
+    def take(self) -> Iterator[Append]:
+        """All of it as writes, oldest first for each twin; then there is nothing more."""
+        entries = [*self._full, *self._open.values()]
+        self._full, self._open = [], {}
+        return (entry.append() for entry in entries)
