@@ -4,7 +4,8 @@ from twin_runtime.physics.arguments import Array, Real, broadcast, non_negative,
 
 
 def training_cycles(*, samples: Real, cycles_per_sample: Real, epochs: Real = 1.0) -> Array:
-    """Cycles of `epochs` passes over `samples`, all >= 0. [P1] (1), [P2] (9)(10)."""
+    """Cycles of `epochs` passes over `samples`, all >= 0. [P1] (1), [P2] (9)(10),
+    [P5] (9)(10)."""
     count = non_negative("samples", samples)
     each = non_negative("cycles_per_sample", cycles_per_sample)
     passes = non_negative("epochs", epochs)
@@ -15,7 +16,7 @@ def training_cycles(*, samples: Real, cycles_per_sample: Real, epochs: Real = 1.
 def computing_time_s(*, cycles: Real, frequency_hz: Real) -> Array:
     """Time of `cycles` (>= 0) at `frequency_hz` (> 0) [s].
 
-    [P1] (1), [P2] (10), [P4] (12)(13), [P5] (14).
+    [P1] (1), [P2] (10), [P4] (12)(13)(14), [P5] (14).
     """
     work = non_negative("cycles", cycles)
     frequency = positive("frequency_hz", frequency_hz)
