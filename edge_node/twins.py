@@ -23,6 +23,7 @@ from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
 from twin_runtime.core.effects import Delete, Effects, Note, Now, Put, Row, Send
 from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.features import Feature
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
     CHECKPOINT_DUE_MAX,
@@ -40,7 +41,7 @@ from twin_runtime.core.limits import (
 )
 from twin_runtime.core.messages import Activate, Refusal, Release, Stable, Status
 from twin_runtime.core.shape import accepts
-from twin_runtime.core.twin import Feature, Phase, Twin
+from twin_runtime.core.twin import Phase, Twin
 
 TWIN_ROW = "twin"
 ABSENT_ROW = "absent"
@@ -273,10 +274,11 @@ class Twins:
 
     def settle(self, now: Now, fx: Effects) -> None:
         """Commit each touched twin once; then acknowledge, publish, checkpoint what is due."""
+        due_s = now.monotonic_s + CHECKPOINT_PERIOD_S  # one number for all: they are many
         for twin_id in self._written:
             twin = self._twins[twin_id]
             fx.writes.append(Put(TWIN_ROW, twin_id, core.encode(twin)))
-            self._checkpoint_due_s.setdefault(twin_id, now.monotonic_s + CHECKPOINT_PERIOD_S)
+            self._checkpoint_due_s.setdefault(twin_id, due_s)
             self._changed[twin_id] = None
         fx.writes += self._past.take()
         if self._answered:
@@ -337,9 +339,10 @@ class Twins:
             if due_s > now.monotonic_s or len(due) == CHECKPOINT_DUE_MAX:
                 break
             due.append(twin_id)
+        again_s = now.monotonic_s + CHECKPOINT_PERIOD_S
         for twin_id in due:
             del self._checkpoint_due_s[twin_id]
-            self._checkpoint_due_s[twin_id] = now.monotonic_s + CHECKPOINT_PERIOD_S
+            self._checkpoint_due_s[twin_id] = again_s
         return due
 
     def _pause_while_unanswered(self, now: Now) -> None:

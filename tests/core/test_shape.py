@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from twin_runtime.core import messages
 from twin_runtime.core import twin as core
+from twin_runtime.core.features import features_of
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import STRING_CHARS_MAX
 from twin_runtime.core.messages import Description, FeatureSpec
@@ -86,6 +87,7 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
         name: (data.draw(st.none() | VALUES[kind]), -INTEGER_MAX, "uncertain")
         for name, kind in kinds.items()
     }
+    shape = shape_of(description.features)
     twin = Twin(
         twin=TwinId("d-" + "x" * 62),
         epoch=INTEGER_MAX,
@@ -95,8 +97,8 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
         reported_wall_ms=-INTEGER_MAX,
         title=description.title,
         position=description.position,
-        shape=shape_of(description.features),
-        features=features,
+        shape=shape,
+        features=features_of(shape, features),
     )
     assert len(core.encode(twin)) <= worst_case_bytes(description)
     assert len(core.encode_document(twin, features)) <= worst_case_bytes(description)

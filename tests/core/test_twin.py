@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from twin_runtime.core import messages
 from twin_runtime.core import twin as core
+from twin_runtime.core.features import NONE, features_of
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.messages import (
     Description,
@@ -345,8 +346,10 @@ NUMBERS = st.integers(0, 2**53 - 1)
 @st.composite
 def any_twin(draw: st.DrawFn) -> Twin:
     specs = draw(st.dictionaries(NAMES, st.just(FeatureSpec(type="string", unit="µ")), max_size=3))
-    has_shape = draw(st.booleans())
-    states = st.sampled_from(["good", "uncertain"])
+    shape = shape_of(specs) if draw(st.booleans()) else None
+    qualities = st.sampled_from(["good", "uncertain"])
+    states = st.tuples(st.none() | st.text("aü\0"), NUMBERS, qualities)
+    reported = st.dictionaries(st.sampled_from([*specs, "undeclared"]), states)
     return Twin(
         twin=D1,
         epoch=draw(st.integers(1, 9)),
@@ -355,10 +358,10 @@ def any_twin(draw: st.DrawFn) -> Twin:
         revision=draw(NUMBERS),
         reported_wall_ms=draw(NUMBERS),
         attributes=draw(st.dictionaries(NAMES, VALUES, max_size=2)),
-        title=draw(st.text("aü", max_size=9)) if has_shape else "",
-        position=draw(st.none() | st.just(Place(x_m=1.5, y_m=-2.0))) if has_shape else None,
-        shape=shape_of(specs) if has_shape else None,
-        features=draw(st.dictionaries(NAMES, st.tuples(VALUES, NUMBERS, states), max_size=3)),
+        title=draw(st.text("aü", max_size=9)) if shape else "",
+        position=draw(st.none() | st.just(Place(x_m=1.5, y_m=-2.0))) if shape else None,
+        shape=shape,
+        features=features_of(shape, draw(reported)) if shape else NONE,
         desired=draw(
             st.dictionaries(
                 st.text("a/~", max_size=9),

@@ -24,10 +24,12 @@ _FEATURES = TypeAdapter(dict[str, FeatureSpec])
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Declared features: `features` by name, `kinds` their types alone, `json` both on the wire."""
+    """Declared features: `features` by name, `kinds` their types alone, `places` their order,
+    `json` all of it on the wire."""
 
     features: Mapping[str, FeatureSpec]
     kinds: Mapping[str, Kind]
+    places: Mapping[str, int]
     json: bytes
 
 
@@ -77,4 +79,5 @@ _ENVELOPE_BYTES = 512
 @lru_cache(maxsize=SHAPES_MAX)
 def _shape(encoded: bytes) -> Shape:
     features = _FEATURES.validate_json(encoded)
-    return Shape(features, {name: spec.type for name, spec in features.items()}, encoded)
+    kinds: dict[str, Kind] = {name: spec.type for name, spec in features.items()}
+    return Shape(features, kinds, {name: place for place, name in enumerate(features)}, encoded)

@@ -28,10 +28,12 @@ seen; `release` makes it absent. The epoch is kept in every phase.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from sys import intern
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twin_runtime.core import messages
+from twin_runtime.core.features import NONE, Feature, Features, features_of
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import REPORT_BYTES_MAX
 from twin_runtime.core.messages import (
@@ -50,11 +52,6 @@ class Phase(StrEnum):
     ACTIVE = "active"
     SEALED = "sealed"
     ABSENT = "absent"
-
-
-# A feature's last usable value, when the device observed it, and its quality. A plain
-# tuple: an edge makes a million of them a second and keeps millions.
-Feature = tuple[Any, int, str]
 
 
 class Fault(NamedTuple):
@@ -87,7 +84,7 @@ class Twin(NamedTuple):
     title: str = ""
     position: Place | None = None
     shape: Shape | None = None
-    features: Mapping[str, Feature] = _NOTHING
+    features: Features = NONE
     desired: Mapping[str, DesiredState] = _NOTHING
 
     @property
@@ -183,7 +180,7 @@ def encode_document(twin: Twin, live: Mapping[str, Feature]) -> bytes:
     content = _content(twin)
     content["v"] = messages.VERSION
     if live:
-        content["features"] |= _features(live)
+        content["features"] |= _live(live)
     return _with_description(twin, content)
 
 
@@ -191,6 +188,11 @@ def restore(snapshot: Snapshot) -> Twin:
     """The active twin that `snapshot` describes. Whether it is stable is not known: an
     edge's row may be ahead of the cloud's checkpoint."""
     description = snapshot.description
+    shape = shape_of(description.features) if description else None
+    features = {
+        name: (state.value, state.observed_ms, state.quality)
+        for name, state in snapshot.features.items()
+    }
     return Twin(
         twin=TwinId(snapshot.twin),
         epoch=snapshot.epoch,
@@ -199,13 +201,10 @@ def restore(snapshot: Snapshot) -> Twin:
         revision=snapshot.revision,
         reported_wall_ms=snapshot.reported_wall_ms,
         attributes=snapshot.attributes,
-        title=description.title if description else "",
+        title=intern(description.title) if description else "",
         position=description.position if description else None,
-        shape=shape_of(description.features) if description else None,
-        features={
-            name: (state.value, state.observed_ms, state.quality)
-            for name, state in snapshot.features.items()
-        },
+        shape=shape,
+        features=features_of(shape, features) if shape else NONE,
         desired=snapshot.desired,
     )
 
@@ -237,46 +236,44 @@ def _describe(twin: Twin, description: Description, index: int, faults: list[Fau
         return twin
     shape = shape_of(description.features)
     return twin._replace(
-        title=description.title,
+        title=intern(description.title),  # a site has many devices of few kinds
         position=description.position,
         shape=shape,
-        features=_still_declared(twin.features, shape),
+        features=features_of(shape, twin.features),
     )
 
 
-def _still_declared(features: Mapping[str, Feature], shape: Shape) -> dict[str, Feature]:
-    """Features that a new description no longer declares, or with another type, are gone."""
-    return {
-        name: feature
-        for name, feature in features.items()
-        if name in shape.features and accepts(shape.features[name].type, feature[0])
-    }
-
-
 def _fold(
-    features: Mapping[str, Feature],
+    features: Features,
     report: StateReport,
     shape: Shape | None,
     index: int,
     faults: list[Fault],
-) -> dict[str, Feature]:
-    kinds = shape.kinds if shape is not None else {}
+) -> Features:
+    if shape is None:
+        faults += (_undeclared(index, name) for name in report.features)
+        return features
+    values, stamps = features.parts()
     observed_ms = report.observed_ms
-    folded = dict(features)
+    good = (observed_ms, "good")
     for name, value in report.features.items():
-        kind = kinds.get(name)
-        if kind is None:
-            faults.append(_fault(index, name, "unknown_feature", "is not in the description"))
-        elif not accepts(kind, value):
+        place = shape.places.get(name)
+        if place is None:
+            faults.append(_undeclared(index, name))
+        elif not accepts(kind := shape.kinds[name], value):
             problem = f"is declared {kind}, not {repr(value)[:60]}"
             code = "not_finite" if isinstance(value, float) and kind == "number" else "bad_feature"
             faults.append(_fault(index, name, code, problem))
         elif value is None:
-            last_value, last_ms, _ = folded.get(name, (None, observed_ms, ""))
-            folded[name] = (last_value, last_ms, "uncertain")
+            last = stamps[place]
+            stamps[place] = (last[0] if last else observed_ms, "uncertain")
         else:
-            folded[name] = (value, observed_ms, "good")
-    return folded
+            values[place], stamps[place] = value, good
+    return Features(shape.places, tuple(values), tuple(stamps))
+
+
+def _undeclared(index: int, name: str) -> Fault:
+    return _fault(index, name, "unknown_feature", "is not in the description")
 
 
 def _fault(index: int, name: str, code: str, problem: str) -> Fault:
@@ -305,7 +302,7 @@ def _content(twin: Twin) -> dict[str, Any]:
         "epoch": twin.epoch,
         "revision": twin.revision,
         "reported_wall_ms": twin.reported_wall_ms,
-        "features": _features(twin.features),
+        "features": twin.features.document(),
     }
     if twin.attributes:
         content["attributes"] = twin.attributes
@@ -314,10 +311,10 @@ def _content(twin: Twin) -> dict[str, Any]:
     return content
 
 
-def _features(features: Mapping[str, Feature]) -> dict[str, Any]:
+def _live(live: Mapping[str, Feature]) -> dict[str, Any]:
     return {
         name: {"value": value, "observed_ms": observed_ms, "quality": quality}
-        for name, (value, observed_ms, quality) in features.items()
+        for name, (value, observed_ms, quality) in live.items()
     }
 
 
