@@ -6,7 +6,8 @@ has taken a message when its device was told that the report is applied, which i
 validation and a synced commit; meanwhile it writes history, publishes twins and sends
 checkpoints to a cloud that answers. The peers have taken it when they have received it:
 
-    mosquitto_sub     libmosquitto in C at QoS 0, as the edge subscribes; writes a dot
+    mosquitto_sub     libmosquitto in C; writes a dot: at QoS 0, as the edge subscribes,
+                      and at QoS 1, which is how the bar for it was found
     aiomqtt           at QoS 1; does nothing
     naive pipeline    at QoS 1; pydantic, one SQLite upsert per message, a label per device
 
@@ -46,6 +47,7 @@ class Scale:
 class _Runs:
     edge: list[Flow] = field(default_factory=list)
     listener: list[Flow] = field(default_factory=list)
+    acknowledging: list[Flow] = field(default_factory=list)
     receiver: list[Flow] = field(default_factory=list)
     naive: list[Flow] = field(default_factory=list)
 
@@ -69,8 +71,9 @@ async def run(folder: Path, scale: Scale) -> list[Target]:
         start_broker("mosquitto", folder=folder / "peers") as broker,
     ):
         for repeat in range(scale.repeats):
-            runs.listener.append(await _listener(broker, scale, folder / "heard"))
+            runs.listener.append(await _listener(broker, scale, folder / "heard", qos=0))
             runs.edge.append(await _edge(system, scale, session=repeat + 1))
+            runs.acknowledging.append(await _listener(broker, scale, folder / "heard", qos=1))
             runs.receiver.append(await _peer(broker, scale, store=None))
             runs.naive.append(await _peer(broker, scale, store=folder / f"{repeat}.sqlite"))
     return _targets(runs)
@@ -86,6 +89,7 @@ def _targets(runs: _Runs) -> list[Target]:
 
     return [
         against("mosquitto_sub", runs.listener, 0.7),
+        against("mosquitto_sub at QoS 1", runs.acknowledging, 0.7),
         against("aiomqtt", runs.receiver, 3.0),
         against("naive", runs.naive, 5.0),
     ]
@@ -106,20 +110,20 @@ async def _edge(system: System, scale: Scale, session: int) -> Flow:
         return watch.flow(scale.devices * scale.reports)
 
 
-async def _listener(broker: Broker, scale: Scale, heard: Path) -> Flow:
+async def _listener(broker: Broker, scale: Scale, heard: Path, qos: int) -> Flow:
     bus = ["-h", broker.host, "-p", str(broker.port)]
     await asyncio.to_thread(_call, ["mosquitto_pub", *bus, "-t", _PROBE, "-m", "?", "-r"])
-    child = _listening(bus, scale.devices * scale.reports, heard)
+    child = _listening(bus, scale.devices * scale.reports, heard, qos)
     try:
         await _until_heard(heard)
-        return await _flooded(child, _flood(broker, scale.devices, scale.reports, qos=0))
+        return await _flooded(child, _flood(broker, scale.devices, scale.reports, qos))
     finally:
         await child.stop()
 
 
-def _listening(bus: list[str], count: int, heard: Path) -> Child:
+def _listening(bus: list[str], count: int, heard: Path, qos: int) -> Child:
     """A `mosquitto_sub` that ends after the probe and `count` messages."""
-    command = ["mosquitto_sub", *bus, "-q", "0", "-C", str(count + 1), "-F", "."]
+    command = ["mosquitto_sub", *bus, "-q", str(qos), "-C", str(count + 1), "-F", "."]
     for each in (topics.edge_filters(EDGE)[0], _PROBE):
         command += ["-t", each]
     with heard.open("wb") as dots:

@@ -62,6 +62,7 @@ def test_ingest_is_measured_against_each_peer(tmp_path: Path) -> None:
     targets = asyncio.run(ingest.run(tmp_path, SMALL_INGEST))
     assert [target.name for target in targets] == [
         "ingest/mosquitto_sub",
+        "ingest/mosquitto_sub at QoS 1",
         "ingest/aiomqtt",
         "ingest/naive",
     ]
