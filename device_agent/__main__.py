@@ -5,8 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-import click
-
 from device_agent.choice import open_source
 from device_agent.config import DeviceConfig
 from device_agent.fleet import FleetMachine
@@ -16,7 +14,7 @@ from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.mqtt_bus import MqttBus
-from twin_runtime.adapters.process import SystemClock, exit_code, run_process
+from twin_runtime.adapters.process import EXIT_USAGE, SystemClock, exit_code, run_process
 from twin_runtime.adapters.sqlite_store import SqliteStore
 from twin_runtime.adapters.tally import TallyRecorder
 from twin_runtime.core import messages, topics
@@ -120,11 +118,14 @@ def _started_ms(store: Store, clock: Clock) -> int:
     return started_ms
 
 
-@click.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
-def main(config: Path) -> None:
+def main() -> None:
     """Run one device process until it is asked to stop."""
-    sys.exit(start(config))
+    # A board has better use for the 20 ms and the megabyte of a library for one argument.
+    match sys.argv[1:]:
+        case ["--config", config]:
+            sys.exit(start(Path(config)))
+    sys.stderr.write("usage: python -m device_agent --config FILE\n")
+    sys.exit(EXIT_USAGE)
 
 
 if __name__ == "__main__":

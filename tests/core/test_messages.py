@@ -336,6 +336,32 @@ def test_a_string_is_at_most_as_long_as_a_text_may_be() -> None:
     assert refused("live", live("ü" * (STRING_CHARS_MAX + 1))).code == "bad_value"
 
 
+@pytest.mark.parametrize(
+    "name, payload",
+    [
+        pytest.param("ack", messages.encode_ack("e-1", 1, 1, 1, 1), id="an acknowledgement"),
+        pytest.param("assignment", b'{"edge":"e-1","epoch":1}', id="an assignment"),
+        pytest.param("refusal", b'{"code":"bad_value","message":"no"}', id="a refusal"),
+        pytest.param(
+            "command",
+            b'{"edge":"e-1","epoch":1,"number":1,"kind":"stop","valid_for_s":1}',
+            id="a command",
+        ),
+        pytest.param("desired", b'{"edge":"e-1","epoch":1,"entries":{}}', id="desired values"),
+    ],
+)
+def test_what_a_device_hears_fills_no_table_of_strings(name: str, payload: bytes) -> None:
+    def a_string() -> Any:
+        return next(value for _, value in messages.parse(ADAPTERS[name], payload) if value != 1)
+
+    assert a_string() == a_string()
+    assert a_string() is not a_string()  # one string would have come from the table
+
+
+def test_a_row_of_our_own_fills_no_table_of_strings() -> None:
+    assert messages.load(b'"route"') is not messages.load(b'"route"')
+
+
 def test_a_window_holds_no_more_reports_than_are_ever_in_flight() -> None:
     rows = [b'{"seq":%d,"observed_ms":1}' % seq for seq in range(1, WINDOW_REPORTS_MAX + 2)]
     assert isinstance(parses("window", messages.encode_window(1, 1, rows[:-1])), messages.Window)

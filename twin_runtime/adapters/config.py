@@ -10,7 +10,6 @@ The environment spells the key `bus.host` of an edge `DITEN_EDGE__BUS__HOST`.
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
@@ -193,6 +192,8 @@ def _origin(path: _Path, settings: _Settings) -> str:
 
 
 def _nearest(key: str, model: type[BaseModel]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - 0.1 MB for a mistake
+
     known = sorted(set(_known_keys(model)))
     if near := get_close_matches(key, known, n=1):
         return f"did you mean {near[0]}?"

@@ -9,7 +9,7 @@ the JSON bytes it stored, and `encode_window` joins those bytes, so that what wa
 committed, what is sent and what is sent again are the same bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -49,6 +49,13 @@ class Wire(BaseModel):
 
 class Versioned(Wire):
     v: Literal[1] = VERSION
+
+
+class Heard(Versioned):
+    """Base of what a device hears: without the parser's table of strings seen before, which
+    would take a quarter of a megabyte of a board for a few short messages."""
+
+    model_config = ConfigDict(cache_strings="none")
 
 
 # --- what a device says of itself -----------------------------------------------------
@@ -143,7 +150,7 @@ class Status(Versioned):
 # --- what an edge says to a device ------------------------------------------------------
 
 
-class ReportAck(Versioned):
+class ReportAck(Heard):
     """`down/{twin}/{edge}/ack`: everything up to `applied` is durable at the edge,
     everything up to `stable` is in the cloud's checkpoint. Cumulative."""
 
@@ -154,7 +161,7 @@ class ReportAck(Versioned):
     stable: Position53
 
 
-class Refusal(Versioned):
+class Refusal(Heard):
     """`down/{twin}/{edge}/error`: an input that was refused, and why."""
 
     code: ShortText
@@ -162,7 +169,7 @@ class Refusal(Versioned):
     pointer: ShortText = ""
 
 
-class Command(Versioned):
+class Command(Heard):
     """`down/{twin}/{edge}/command`: a momentary order, obeyed at most once and only in time."""
 
     edge: EdgeName
@@ -180,7 +187,7 @@ class DesiredValue(Wire):
     value: Scalar = None
 
 
-class Desired(Versioned):
+class Desired(Heard):
     """`down/{twin}/{edge}/desired`: what is wanted and not yet reported, by path
     (`features/f/value`)."""
 
@@ -239,7 +246,7 @@ class TwinDocument(Versioned):
 # --- cloud and edge -----------------------------------------------------------------------
 
 
-class Assignment(Versioned):
+class Assignment(Heard):
     """`assign/{twin}`, retained: whom the device reports to. The largest epoch wins."""
 
     edge: EdgeName
@@ -309,16 +316,19 @@ T = TypeVar("T")
 
 
 class Parser(Generic[T]):
-    """What turns bytes into one kind of message. Its validator is built when the first such
-    message comes: a device hears five of the thirteen kinds, and each takes half a megabyte."""
+    """What turns bytes into one kind of message, a model or one of several. Validators are
+    built when the first such message comes: a device hears five of the thirteen kinds."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
     @cached_property
-    def adapter(self) -> TypeAdapter[T]:
-        """Pydantic's own for this kind."""
-        return TypeAdapter(self._kind)
+    def read(self) -> Callable[[bytes], T]:
+        """Pydantic's own for this kind. A model has one already, and only that one heeds the
+        model's configuration."""
+        if isinstance(self._kind, type) and issubclass(self._kind, BaseModel):
+            return self._kind.__pydantic_validator__.validate_json
+        return TypeAdapter(self._kind).validate_json
 
 
 ORDER = Parser[Activate | Release | Stable](Order)
@@ -345,7 +355,7 @@ def parse(parser: Parser[T], payload: bytes) -> T:
             "too_large", f"{len(payload)} bytes; a payload is at most {PACKET_BYTES_MAX}"
         )
     try:
-        return parser.adapter.validate_json(payload)
+        return parser.read(payload)
     except ValidationError as error:
         raise refusal_of(error) from None
 
@@ -378,5 +388,5 @@ def dump(value: Mapping[str, Any]) -> bytes:
 
 
 def load(payload: bytes) -> Any:
-    """The inverse of `dump`, for rows we wrote ourselves."""
-    return from_json(payload)
+    """The inverse of `dump`, for rows we wrote ourselves; see `Heard` for the strings."""
+    return from_json(payload, cache_strings="none")
