@@ -120,7 +120,7 @@ def _started_ms(store: Store, clock: Clock) -> int:
 
 def main() -> None:
     """Run one device process until it is asked to stop."""
-    # A board has better use for the 20 ms and the megabyte of a library for one argument.
+    # A board has better use for the megabyte and 10 ms of a library than one argument.
     match sys.argv[1:]:
         case ["--config", config]:
             sys.exit(start(Path(config)))
