@@ -59,10 +59,6 @@ class Thing(NamedTuple):
     live: Mapping[str, Feature]
     reported_wall_ms: int
 
-    @property
-    def revision(self) -> int:
-        return self.twin.revision
-
     def encode(self) -> bytes:
         return core.encode_document(self.twin, self.live)
 

@@ -13,10 +13,10 @@ ever, in steps of about a millisecond, and the oldest once a day.
 import asyncio
 import gc
 
-# A look at both young generations, 4,000 objects and what they hold, takes at most 2 ms;
-# with 2,000 and 5 it was 4 ms, and 50 % more CPU in all.
+# A look at both young generations, 3,000 objects and what they hold, takes 2 ms, 3 where it
+# is slow; with 4,000 it was 2 and 4, and with 12,000 it took 50 % more CPU in all.
 YOUNG_OBJECTS_MAX = 1_000
-YOUNG_COLLECTIONS = 3
+YOUNG_COLLECTIONS = 2
 FULL_COLLECTION_PERIOD_S = 86_400.0  # a day's cycles: some MB, where connections never last
 _NEVER = 2**31 - 1
 

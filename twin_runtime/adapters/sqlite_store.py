@@ -282,8 +282,9 @@ def _prepare(
 def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
     """The schema's version, 0 for a new file; refuse what this code must not touch."""
     try:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        # In this order: a store that is being created has both or none.
         tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise
