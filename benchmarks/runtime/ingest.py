@@ -63,17 +63,19 @@ async def run(folder: Path, scale: Scale) -> list[Target]:
             "no mosquitto_sub was found: install it ('apt install mosquitto-clients')"
         )
     runs = _Runs()
-    for name in ("system", "peers"):
+    for name in ("system", "listeners", "peers"):
         (folder / name).mkdir()
-    # The peers have a broker of their own: on the edge's, it would hear what is for them.
+    # Each has a broker of its own: on the edge's, it would hear what is for the others, and
+    # for a peer that is away its broker keeps what it might have heard.
     async with (
         running(folder / "system") as system,
+        start_broker("mosquitto", folder=folder / "listeners") as listeners,
         start_broker("mosquitto", folder=folder / "peers") as broker,
     ):
         for repeat in range(scale.repeats):
-            runs.listener.append(await _listener(broker, scale, folder / "heard", qos=0))
+            runs.listener.append(await _listener(listeners, scale, folder / "heard", qos=0))
             runs.edge.append(await _edge(system, scale, session=repeat + 1))
-            runs.acknowledging.append(await _listener(broker, scale, folder / "heard", qos=1))
+            runs.acknowledging.append(await _listener(listeners, scale, folder / "heard", qos=1))
             runs.receiver.append(await _peer(broker, scale, store=None))
             runs.naive.append(await _peer(broker, scale, store=folder / f"{repeat}.sqlite"))
     return _targets(runs)
