@@ -46,7 +46,7 @@ def sinr(*, received_w: Real, noise_w: Real, interference_w: Real = 0.0) -> Arra
 
 
 def shannon_rate_bps(*, bandwidth_hz: Real, sinr: Real) -> Array:
-    """Capacity B log2(1 + SINR) [bit/s]. [P1] (5), [P2] (5), [P3] (14), [P4] (7)(8), [P5] (5).
+    """Capacity B log2(1 + SINR) [bit/s]. [P1] (5), [P2] (5)(18), [P3] (14), [P4] (7)(8), [P5] (5).
 
     Args:
         bandwidth_hz: > 0 [Hz], any shape.

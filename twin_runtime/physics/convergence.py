@@ -19,7 +19,7 @@ ACCURACY_MIN = 1e-12  # of what is divided by: a target of 0 is never reached
 def smoothness(
     *, source: Real, target: Real, source_gradient: Real, target_gradient: Real
 ) -> Array:
-    """The least L that two points allow: |grad F(u) - grad F(v)| / |u - v|. [P4] (9).
+    """The least L that two points allow: |grad F(u) - grad F(v)| / |u - v|. [P2] (13), [P4] (9).
 
     A diagnostic; the largest over many pairs estimates a loss's L from below.
 
@@ -44,7 +44,7 @@ def strong_convexity(
 ) -> Array:
     """The largest mu that two points allow: 2 (F(u) - F(v) - grad F(v) (u - v)) / |u - v|^2.
 
-    [P4] (10), where the paper leaves out mu. Negative where F bends down.
+    [P2] (15), [P4] (10), where the paper leaves out mu. Negative where F bends down.
 
     Args:
         source: u `[..., parameters]`.
@@ -121,6 +121,56 @@ def rounds_with_noise(*, rounds: Real, noise: Real, noise_scale: Real) -> Array:
     scale = non_negative("noise_scale", noise_scale)
     broadcast(rounds=exact, noise=variance, noise_scale=scale)
     return exact * (1.0 + scale * variance)
+
+
+def descent_bound(
+    *, loss: Real, gradient_norm: Real, learning_rate: Real, smoothness: Real
+) -> Array:
+    """No gradient step ends above this loss: F - eta (1 - L eta / 2) |grad F|^2. [P2] (14).
+
+    As printed it holds at eta = 1 / L only, where it promises most.
+
+    Args:
+        loss: F before the step, any shape.
+        gradient_norm: |grad F| >= 0.
+        learning_rate: eta > 0.
+        smoothness: L > 0.
+    """
+    before, slope = finite("loss", loss), non_negative("gradient_norm", gradient_norm)
+    rate, steep = positive("learning_rate", learning_rate), positive("smoothness", smoothness)
+    broadcast(loss=before, gradient_norm=slope, learning_rate=rate, smoothness=steep)
+    return before - rate * (1.0 - steep * rate / 2.0) * slope**2
+
+
+def gap_bound(*, gradient_norm: Real, strong_convexity: Real) -> Array:
+    """No point with this gradient is further above the minimum: |grad F|^2 / (2 mu). [P2] (16).
+
+    Args:
+        gradient_norm: |grad F| >= 0, any shape.
+        strong_convexity: mu > 0.
+    """
+    slope = non_negative("gradient_norm", gradient_norm)
+    bent = positive("strong_convexity", strong_convexity)
+    broadcast(gradient_norm=slope, strong_convexity=bent)
+    return slope**2 / (2.0 * bent)
+
+
+def contraction_factor(*, learning_rate: Real, smoothness: Real, strong_convexity: Real) -> Array:
+    """What a gradient step leaves of F - F* at most: 1 - mu eta (2 - L eta). [P2] (17).
+
+    1 - mu / L at eta = 1 / L only. Below 1 for eta < 2 / L.
+
+    Args:
+        learning_rate: eta > 0, any shape.
+        smoothness: L > 0.
+        strong_convexity: mu in (0, L].
+    """
+    rate, steep = positive("learning_rate", learning_rate), positive("smoothness", smoothness)
+    bent = positive("strong_convexity", strong_convexity)
+    broadcast(learning_rate=rate, smoothness=steep, strong_convexity=bent)
+    if (bent > steep).any():
+        raise InvalidArgument(f"strong_convexity is up to {bent.max()}, smoothness {steep.min()}")
+    return 1.0 - bent * rate * (2.0 - steep * rate)
 
 
 def _step(source: Real, target: Real) -> Array:

@@ -24,6 +24,7 @@ from twin_runtime.physics.arguments import (
 
 READINGS_MIN = 3  # two deviations from a mean say nothing of a correlation
 RUNS_KEPT = 20  # runs that tell a device's frequency cap: a load is remembered no longer
+CYCLES_WEIGHT = 0.3  # of a new timing of a training: load varies more than the work does
 CAP_QUANTILE = 0.2  # of these; a cap that is too high misses the deadline for all
 
 
@@ -122,6 +123,32 @@ def frequency_cap_hz(*, reported_hz: Real, speed_ratios: Real, nominal_hz: Real)
     known = np.where(ran[..., np.newaxis], runs, 1.0)
     reached = np.nanquantile(known, CAP_QUANTILE, axis=-1) if runs.shape[-1] else 1.0
     return np.minimum(reported, np.where(ran, reached * nominal, nominal))
+
+
+def cycles_per_sample(
+    *,
+    believed: Real,
+    computing_s: Real,
+    frequency_hz: Real,
+    samples: Real,
+    epochs: Real = 1.0,
+    weight: Real = CYCLES_WEIGHT,
+) -> Array:
+    """What a twin takes a sample to cost, after a training was timed. [P2] S1.
+
+    Args:
+        believed: > 0, cycles per sample and epoch before, any shape.
+        computing_s: > 0, the device's own measure of its training [s].
+        frequency_hz: > 0, at which clock it trained.
+        samples: > 0.
+        epochs: > 0.
+        weight: in [0, 1], of the new measurement.
+    """
+    before, time = positive("believed", believed), positive("computing_s", computing_s)
+    clock, count = positive("frequency_hz", frequency_hz), positive("samples", samples)
+    passes, share = positive("epochs", epochs), within("weight", weight, 0.0, 1.0)
+    broadcast(believed=before, computing_s=time, frequency_hz=clock, samples=count, epochs=passes)
+    return (1.0 - share) * before + share * time * clock / (passes * count)
 
 
 def _checked(estimate: Estimate) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ def weighted_mean(*, values: Real, weights: Real, fallback: Real) -> Array:
     """Mean of `values` `[..., n, *p]` by `weights` `[..., n]` >= 0; `fallback` where all are 0.
 
     With a device's samples as its weight this is FedAvg:
-    [P1] (9)(11), [P2] (3)(8), [P3] (4), [P4] (2)(3)(4)(5).
+    [P1] (9)(11), [P2] (2)(3)(8), [P3] (4), [P4] (2)(3)(4)(5).
 
     Args:
         values: models, or losses; `n` on the axis that the weights end with.
@@ -91,7 +91,10 @@ def linear_loss_gradient(*, weights: Real, inputs: Real, target: Real) -> Array:
 
 
 def gradient_step(*, model: Real, gradient: Real, learning_rate: Real) -> Array:
-    """The model after one step against the gradient over all of a device's samples. [P1] (3)."""
+    """The model after one step against the gradient over all of a device's samples. [P1] (3).
+
+    Over a mini-batch, and repeated for all batches of an epoch, it is [P2] (7).
+    """
     before, slope = finite("model", model), finite("gradient", gradient)
     same_shape(model=before, gradient=slope)
     after: Array = before - positive("learning_rate", learning_rate) * slope
