@@ -10,7 +10,18 @@ from twin_runtime.physics.federated import weighted_mean
 from twin_runtime.physics.geometry import distance_m
 from twin_runtime.physics.network_size import image_classifier
 from twin_runtime.physics.units import dbm_to_w
+from twin_runtime.solvers.balance import (
+    balanced_counts,
+    exact_hosts,
+    longest_first,
+    makespan_bound_s,
+)
+from twin_runtime.solvers.bandwidth import flat_shares, selective_shares
+from twin_runtime.solvers.batches import Learning, batch_fractions, local_accuracy
 
+SPEEDS_HZ = np.array([2.6, 1.8, 3.6, 2.4, 2.4]) * 1e9
+COUNTS = np.array([20, 14, 28, 19, 19])
+H5 = np.log2(5)
 POSITIONS_M = [(500, 800), (850, 600), (700, 200), (200, 250), (150, 700)]
 
 
@@ -55,7 +66,47 @@ def test_v3_rates_of_the_sub_channels_and_of_the_broadcast() -> None:
     assert downlink == approx([995054059, 871211998, 877286340, 826483029, 806340368])
 
 
-def test_v7_rounds_of_mini_batches_of_a_tenth() -> None:
+def test_v5_shares_of_the_uplink() -> None:
+    demand_s = H5 * 69007680 / 5 / rate_bps(34.0)
+    flat = flat_shares(demand_s=demand_s)
+    assert flat.share == approx([0.1612381, 0.1990833, 0.1968613, 0.2169200, 0.2258972])
+    assert flat.finish_s == approx(1.635282)
+    after = flat_shares(demand_s=demand_s, ready_s=COUNTS * 5e8 / SPEEDS_HZ)
+    assert after.share == approx([0.1548257, 0.1960863, 0.1938978, 0.2229812, 0.2322091])
+    assert after.finish_s == approx(5.549165)
+    rates = np.array([[100, 20], [30, 90], [50, 60]]) * 1e6
+    bits = np.array([69, 69, 138]) * 1e6
+    selective = selective_shares(demand_bits=bits, rate_bps=rates)
+    assert selective.finish_s == approx(1.986364)
+    assert flat_shares(demand_s=bits / rates.sum(axis=1)).finish_s == approx(2.404545)
+
+
+def test_v6_counts_of_identical_twins_and_hosts_of_different_ones() -> None:
+    counts = balanced_counts(twins=100, frequency_hz=SPEEDS_HZ)
+    assert counts.tolist() == COUNTS.tolist()
+    assert (counts * 5e8 / SPEEDS_HZ).max() == approx(3.958333)
+    cycles = np.array([700, 650, 600, 500, 450, 400, 350, 300, 250, 200]) * 0.1 * 1e7
+    host = longest_first(cycles=cycles, frequency_hz=SPEEDS_HZ[:3])
+    assert host.tolist() == [2, 0, 1, 2, 0, 2, 1, 2, 0, 2]
+    assert (np.bincount(host, cycles) / SPEEDS_HZ[:3]).max() == approx(0.5833333)
+    assert makespan_bound_s(cycles=cycles, frequency_hz=SPEEDS_HZ[:3]) == approx(0.55)
+    exact = exact_hosts(time_s=cycles[:, None] / SPEEDS_HZ[:3])
+    assert exact.certificate.value == approx(0.5555556)
+
+
+def test_v7_batches_rounds_and_the_local_accuracy() -> None:
+    batches = batch_fractions(
+        samples=500.0 * COUNTS,
+        frequency_hz=SPEEDS_HZ,
+        constant_s=3.25,
+        learning=Learning(cycles_per_sample=1e7, noise_scale=0.02, fraction_range=(0.02, 1.0)),
+    )
+    assert 1e7 / 5e4 * ((500.0 * COUNTS) ** 2 / SPEEDS_HZ).sum() == approx(39.06731)
+    assert batches.training_s == approx(1.609720)
+    assert batches.fraction == approx([0.04185272, 0.04139280, 0.04139280, 0.04066661, 0.04066661])
+    assert batches.value_s == approx(7.121398)
+    accuracy = local_accuracy(iteration_s=3.958333, constant_s=3.25)
+    assert accuracy.local_accuracy == approx(0.4039444)
     rounds = global_rounds(local_accuracy=0.5, global_target=0.01, constant=10)
     noise = gradient_noise(fraction=0.1, samples=np.full(100, 500))
     assert rounds_with_noise(rounds=rounds, noise=noise, noise_scale=0.02) == approx(108.6820)
