@@ -244,6 +244,9 @@ class DeviceMachine:
         elif heard == "progress":
             self._acknowledged |= ack.session == self._outbox.mark.session
             self._progress(now, fx)
+        elif self._retry_s > RETRY_FIRST_S:  # it had been silent, and is back
+            self._retry_s = RETRY_FIRST_S
+            self._send_again(now, fx)
 
     def _progress(self, now: Now, fx: Effects) -> None:
         applied = self._outbox.applied or 0

@@ -88,6 +88,7 @@ class Twins:
         self._paused_until_s = 0.0
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
+        self._returned = False
         self._refused_s: dict[str, float] = {}
         self.counters = DeviceCounters()
 
@@ -253,9 +254,11 @@ class Twins:
                 self._answered[mark.twin] = None
 
     def connected(self, now: Now) -> None:
-        """Repeat every document, a few at a time, and every unanswered checkpoint."""
+        """Repeat every document and acknowledgement, a few at a time, since devices may have
+        waited for us, and every unanswered checkpoint."""
         self._repeat = iter(list(self._twins))
         self._repeat_due_s = now.monotonic_s
+        self._returned = True
         self.cloud_returned()
 
     def disconnected(self) -> None:
@@ -285,7 +288,7 @@ class Twins:
             fx.shown.append((twin_id, self._thing(twin_id)))
         self._publish_changed(now, fx)
         self._checkpoint(now, fx)
-        self._repeat_documents(now, fx)
+        self._repeat_levels(now, fx)
         self._written, self._answered, self._changed = {}, {}, {}
 
     def _acknowledgement(self, twin: Twin) -> Send:
@@ -353,16 +356,19 @@ class Twins:
         self._unanswered_s, self._paused_until_s = NEVER, 0.0
         self._pause_s = CHECKPOINT_PERIOD_S
 
-    def _repeat_documents(self, now: Now, fx: Effects) -> None:
+    def _repeat_levels(self, now: Now, fx: Effects) -> None:
         if now.monotonic_s >= self._repeat_due_s:
             batch = list(islice(self._repeat, REPUBLISH_TWINS_MAX))
             for twin_id in batch:
                 if self._twins[twin_id].phase is Phase.ACTIVE:
                     self._publish(twin_id, fx)
+                    if self._returned:
+                        fx.sends.append(self._acknowledgement(self._twins[twin_id]))
             self._repeat_due_s = now.monotonic_s + REPUBLISH_PAUSE_S
             if not batch:
                 self._repeat = iter(list(self._twins))
                 self._repeat_due_s = now.monotonic_s + REPUBLISH_PERIOD_S
+                self._returned = False
         if self._repeat_due_s != NEVER:
             fx.wake_by(self._repeat_due_s - now.monotonic_s)
 

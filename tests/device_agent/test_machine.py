@@ -1,160 +1,44 @@
 """A device as a machine: it stores before it sends, repeats until it is heard, and obeys once."""
 
 import json
-from typing import Any
 
 import pytest
 
-from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
+from tests.device_agent.a_device import (
+    DESCRIPTION,
+    NEXT,
+    SESSION,
+    Device,
+    online,
+    seqs,
+    states,
+    windows,
+)
 from twin_runtime.adapters.metrics import METRICS
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
-    Act,
-    Acted,
     Connected,
-    Delete,
     Disconnected,
     Effects,
-    Event,
     Message,
-    Now,
-    Put,
     Row,
     Sample,
     Stopping,
 )
 from twin_runtime.core.limits import (
-    COMMANDS_OBEYING_MAX,
-    DESIRED_PER_TWIN_MAX,
     HEARTBEAT_PERIOD_S,
     RETRY_FIRST_S,
     RETRY_LAST_S,
-    STRING_CHARS_MAX,
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import (
-    Assignment,
     Command,
     Description,
-    Desired,
-    DesiredValue,
     FeatureSpec,
     Refusal,
     ReportAck,
-    Window,
-    Wire,
 )
-
-DESCRIPTION = Description(
-    features={
-        "level_m": FeatureSpec(type="number"),
-        "valve": FeatureSpec(type="boolean", writable=True),
-        "wave": FeatureSpec(type="number", live=True),
-    }
-)
-WALL_MS = 1_750_000_000_000
-SESSION = WALL_MS // 1000 << 20  # the first guess of a device without memory
-NEXT = SESSION + 2**20  # the next one of the same store
-ROUTED = Assignment(edge="e-1", epoch=1)
-VALVE = "features/valve/value"
-
-
-class Device:
-    """A device machine, its clock and its disk: effects are committed as the shell does it."""
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-        self.disk: dict[tuple[str, str], bytes] = {}
-        self.now_s = 0.0
-        self.start()
-
-    def start(self) -> Effects:
-        """Begin anew from the disk alone."""
-        self.one = DeviceMachine("d-1", DESCRIPTION, **self.options)
-        self.machine = FleetMachine([self.one])
-        rows = [Row(kind, key, value) for (kind, key), value in sorted(self.disk.items())]
-        return self.commit(self.machine.restore(rows, self.now))
-
-    @property
-    def now(self) -> Now:
-        return Now(self.now_s, WALL_MS + round(1000 * self.now_s))
-
-    def handle(self, *events: Event) -> Effects:
-        return self.commit(self.machine.handle(events, self.now))
-
-    def commit(self, fx: Effects) -> Effects:
-        for write in fx.writes:
-            match write:
-                case Put(kind, key, value):
-                    self.disk[kind, key] = value
-                case Delete(kind, key):
-                    self.disk.pop((kind, key), None)
-        return fx
-
-    def measure(self, level_m: Any = 1.0, **live: Any) -> Effects:
-        return self.handle(Sample("d-1", round(1000 * self.now_s), {"level_m": level_m}, live))
-
-    def hear(self, verb: str, message: Wire, edge: str = "e-1") -> Effects:
-        return self.handle(Message(topics.down("d-1", edge, verb), messages.encode(message)))
-
-    def assign(self, edge: str, epoch: int) -> Effects:
-        assignment = Assignment(edge=edge, epoch=epoch)
-        return self.handle(Message(topics.assign("d-1"), messages.encode(assignment)))
-
-    def ack(self, applied: int, **fields: Any) -> Effects:
-        ack = {"edge": "e-1", "epoch": 1, "session": SESSION, "stable": 0, **fields}
-        return self.hear("ack", ReportAck(applied=applied, **ack), edge=ack["edge"])
-
-    def command(self, number: int, **fields: Any) -> Effects:
-        order = {"edge": "e-1", "epoch": 1, "kind": "stop", "valid_for_s": 10.0, **fields}
-        return self.hear("command", Command(number=number, **order), edge=order["edge"])
-
-    def desire(self, number: int, value: Any, **fields: Any) -> Effects:
-        wish = {"edge": "e-1", "epoch": 1, **fields}
-        entries = {VALVE: DesiredValue(number=number, value=value)}
-        return self.hear("desired", Desired(entries=entries, **wish), edge=wish["edge"])
-
-    def wake(self) -> Effects:
-        """Let time pass until the machine is due."""
-        self.now_s = self.one.due_s
-        return self.handle()
-
-
-def online(reports: int = 0, **options: Any) -> Device:
-    device = Device(**options)
-    device.handle(Connected())
-    device.assign("e-1", 1)
-    for _ in range(reports):
-        device.measure()
-    return device
-
-
-def windows(fx: Effects) -> list[Window]:
-    return [
-        messages.parse(messages.WINDOW, send.payload)
-        for send in fx.sends
-        if send.topic.endswith("/report")
-    ]
-
-
-def seqs(fx: Effects) -> list[int]:
-    return [report.seq for window in windows(fx) for report in window.reports]
-
-
-def states(fx: Effects) -> list[dict[str, Any]]:
-    return [json.loads(send.payload) for send in fx.sends if send.topic == topics.status("d-1")]
-
-
-def outcomes(fx: Effects) -> list[tuple[str, str, str]]:
-    """What a device reports of orders: path, outcome, reason; from the rows it commits."""
-    rows = [messages.load(write.value) for write in fx.writes if write.kind == "outbox"]  # type: ignore[union-attr]
-    return [
-        (path, each["outcome"], each["reason"])
-        for row in rows
-        for path, each in row.get("outcomes", {}).items()
-    ]
-
 
 # --- reporting ----------------------------------------------------------------------------
 
@@ -233,6 +117,18 @@ def test_progress_resets_the_pause_and_the_last_acknowledgement_ends_it() -> Non
     device.ack(2)
     assert seqs(device.wake()) == []
     assert device.now_s > HEARTBEAT_PERIOD_S / 2
+
+
+def test_a_device_that_backs_off_returns_as_soon_as_its_edge_speaks() -> None:
+    device = online(2)
+    device.ack(0)
+    for _ in range(4):
+        device.wake()
+    assert device.one.due_s - device.now_s > 2 * RETRY_FIRST_S
+    assert seqs(device.ack(0, epoch=2)) == [], "not its edge at its epoch"
+    assert seqs(device.ack(0)) == [1, 2]
+    assert device.one.due_s - device.now_s <= RETRY_FIRST_S * 1.25
+    assert seqs(device.ack(0)) == [], "it was only just sent"
 
 
 def test_an_acknowledgement_is_measured_from_the_moment_of_the_report() -> None:
@@ -399,141 +295,6 @@ def test_a_renumbered_device_is_not_taken_for_another_agent() -> None:
     fx = device.ack(0, session=NEXT + 7)
     assert fx.stop is None
     assert windows(fx)[0].session == NEXT + 2**20
-
-
-# --- obeying ----------------------------------------------------------------------------------
-
-
-def test_a_command_is_marked_obeyed_in_the_commit_before_the_act() -> None:
-    device = online()
-    fx = device.command(3, arguments={"speed": 1.5}, valid_for_s=4.0)
-    assert fx.acts == [Act("d-1", "commands/stop", 3, {"speed": 1.5}, device.now_s + 4.0)]
-    (put,) = fx.writes
-    assert isinstance(put, Put)
-    assert json.loads(put.value)["obeyed"] == [1, 3]
-
-
-def test_a_command_is_obeyed_once_even_across_a_restart() -> None:
-    device = online()
-    device.command(3)
-    assert device.command(3).acts == []
-    assert device.command(2).acts == []
-    device.start()
-    device.handle(Connected())
-    fx = device.command(3)
-    assert fx.acts == []
-    assert fx.counts[("fenced_total", "command")] == 1
-    assert len(device.command(4).acts) == 1
-
-
-@pytest.mark.parametrize("edge, epoch", [("e-2", 1), ("e-1", 2), ("e-2", 2)])
-def test_only_the_assigned_edge_at_its_epoch_is_obeyed(edge: str, epoch: int) -> None:
-    device = online()
-    assert device.command(1, edge=edge, epoch=epoch).acts == []
-    assert device.desire(1, value=True, edge=edge, epoch=epoch).acts == []
-
-
-def test_numbers_of_commands_begin_again_with_an_epoch() -> None:
-    device = online()
-    device.command(9)
-    device.assign("e-2", 2)
-    assert len(device.command(1, edge="e-2", epoch=2).acts) == 1
-
-
-def test_what_became_of_a_command_is_reported_with_its_number() -> None:
-    device = online()
-    device.command(3)
-    fx = device.handle(Acted("d-1", "commands/stop", 3, "done"))
-    assert outcomes(fx) == [("commands/stop", "done", "")]
-    assert windows(fx)[0].reports[0].obeyed == (1, 3)
-    assert outcomes(device.start()) == []
-
-
-def test_a_command_that_a_crash_cut_off_is_reported_as_interrupted_and_not_repeated() -> None:
-    device = online()
-    device.command(3)
-    fx = device.start()
-    ((path, outcome, reason),) = outcomes(fx)
-    assert (path, outcome) == ("commands/stop", "rejected")
-    assert "interrupted by a restart" in reason
-    assert fx.acts == []
-    assert outcomes(device.start()) == []
-
-
-def test_a_command_beyond_the_bound_is_rejected_with_the_reason_and_never_carried_out() -> None:
-    device = online()
-    for number in range(1, COMMANDS_OBEYING_MAX + 1):
-        device.command(number)
-    fx = device.command(number := COMMANDS_OBEYING_MAX + 1)
-    reason = f"{COMMANDS_OBEYING_MAX} commands are unfinished: wait until one has ended"
-    assert fx.acts == []
-    assert outcomes(fx) == [("commands/stop", "rejected", reason)]
-    assert windows(fx)[0].reports[0].obeyed == (1, number)
-    again = device.command(number)
-    assert (again.acts, outcomes(again)) == ([], [])
-    device.handle(Acted("d-1", "commands/stop", 7, "done"))
-    assert len(device.command(number + 1).acts) == 1
-    cut_off = outcomes(device.start())
-    assert len(cut_off) == COMMANDS_OBEYING_MAX
-    assert all("interrupted by a restart" in why for _, _, why in cut_off)
-
-
-def test_an_answer_to_an_earlier_command_leaves_the_current_one_open() -> None:
-    device = online()
-    device.command(3)
-    device.command(4)
-    device.handle(Acted("d-1", "commands/stop", 3, "done"))
-    ((_, outcome, _),) = outcomes(device.start())
-    assert outcome == "rejected"
-
-
-def test_a_reason_longer_than_a_text_may_be_does_not_block_the_reports() -> None:
-    device = online()
-    fx = device.handle(Acted("d-1", "commands/stop", 1, "rejected", "x" * 1_000))
-    (window,) = windows(fx)
-    assert window.reports[0].outcomes["commands/stop"].reason == "x" * STRING_CHARS_MAX
-
-
-def test_a_desired_value_is_carried_out_once_and_again_after_every_start() -> None:
-    device = online()
-    act = Act("d-1", VALVE, 5, value=True)
-    assert device.desire(5, value=True).acts == [act]
-    assert device.desire(5, value=True).acts == []
-    assert device.desire(4, value=False).acts == []
-    assert device.start().acts == [act]
-
-
-def test_a_new_owner_is_obeyed_though_its_revisions_are_lower() -> None:
-    device = online()
-    device.desire(20, value=True)
-    device.assign("e-2", 2)
-    fx = device.desire(15, value=False, edge="e-2", epoch=2)
-    assert fx.acts == [Act("d-1", VALVE, 15, value=False)]
-
-
-def test_a_device_remembers_a_bounded_number_of_desired_values() -> None:
-    device = online()
-    for number in range(1, DESIRED_PER_TWIN_MAX + 10):
-        entries = {f"features/f{number}/value": DesiredValue(number=number, value=1)}
-        device.hear("desired", Desired(edge="e-1", epoch=1, entries=entries))
-    remembered = json.loads(device.disk["device", "d-1"])["desired"]
-    assert len(remembered) == DESIRED_PER_TWIN_MAX
-    assert f"features/f{DESIRED_PER_TWIN_MAX + 9}/value" in remembered
-
-
-@pytest.mark.parametrize(
-    "path, value, reason",
-    [
-        (VALVE, True, ""),
-        (VALVE, 1, "takes a boolean"),
-        ("features/level_m/value", 1.0, "not writable"),
-        ("features/gone/value", 1.0, "not writable"),
-        ("commands/stop", {}, ""),
-        ("attributes/site", "x", "not a desired path"),
-    ],
-)
-def test_what_no_source_could_do_is_refused(path: str, value: Any, reason: str) -> None:
-    assert reason in DeviceMachine("d-1", DESCRIPTION).refuse(Act("d-1", path, 1, value))
 
 
 # --- presence and refusals ---------------------------------------------------------------------

@@ -35,6 +35,7 @@ from twin_runtime.core.limits import (
     CHECKPOINT_RETRY_LAST_S,
     HEARTBEAT_PERIOD_S,
     REFUSAL_PERIOD_S,
+    REPUBLISH_PERIOD_S,
     TWIN_PUBLISH_PERIOD_S,
 )
 from twin_runtime.core.messages import (
@@ -420,11 +421,24 @@ def test_an_edge_that_stops_says_goodbye_and_one_without_a_connection_says_nothi
     assert edge.handle().sends == []
 
 
+def test_an_edge_that_returns_acknowledges_what_it_has_so_that_devices_need_not_wait() -> None:
+    edge = owning("d-1", "d-2")
+    edge.handle(report(1, 2))
+    edge.start()
+    assert acks(edge.handle()) == {}
+    heard = acks(edge.handle(Connected()))
+    assert {twin: ack.applied for twin, ack in heard.items()} == {"d-1": 2, "d-2": 0}
+    edge.now_s += REPUBLISH_PERIOD_S + 1
+    edge.handle()
+    edge.now_s += REPUBLISH_PERIOD_S + 1
+    assert acks(edge.handle()) == {}, "once, not with every repetition"
+
+
 def test_a_restart_shows_the_twins_that_are_owned_and_no_others() -> None:
     edge = owning("d-1", "d-2")
     edge.handle(report(1, level_m=2.5), release("d-2"))
     ((key, thing),) = edge.start().shown
     assert key == "d-1"
-    assert (thing.revision, thing.reported_wall_ms) == (1, edge.now.wall_ms)
+    assert (thing.twin.revision, thing.reported_wall_ms) == (1, edge.now.wall_ms)
     assert thing.document()["features"]["level_m"]["value"] == 2.5
     assert edge.machine.readings()["twins"]() == {"active": 1, "sealed": 0, "absent": 1}
