@@ -184,6 +184,19 @@ def test_every_task_has_a_name() -> None:
     assert found == []
 
 
+def test_randomness_comes_in_as_a_generator() -> None:
+    found = [
+        place(path, node)
+        for room in ("core", "physics", "solvers", "problems")
+        for path in sorted((ROOT / "twin_runtime" / room).rglob("*.py"))
+        if path.name != "environment.py"  # which makes one, of the seed it is given
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and re.search(r"(^|\.)random\.(?!Generator$)|default_rng$", ast.unparse(node))
+    ]
+    assert found == []
+
+
 def test_only_commands_print() -> None:
     found = [
         place(path, node)
