@@ -88,6 +88,7 @@ def split(
     time = deadline_s - ready
     computing = np.minimum(time, helper_time(own, time, np.cumsum(sorted_cubes, axis=-1), late))
     left = deadline_s - np.maximum(theirs, (ready + computing)[..., None])
+    left = np.where(work > 0, left, deadline_s)  # nothing to train needs no time
     return _priced(own, computing, work, left, capacitance)
 
 
