@@ -1,10 +1,13 @@
 """The test vectors of the digest of P5, section 9, to the digits given."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from twin_runtime.physics import channel, convergency, cooperation, sensing, short_packets, units
+from twin_runtime.physics.advantage import generalised_advantages
 from twin_runtime.physics.arguments import Array
+from twin_runtime.problems import cooperation_heads
 from twin_runtime.solvers import cooperation as partitions
 from twin_runtime.solvers import iteration_split, time_split
 from twin_runtime.solvers.helper_choice import one_shot
@@ -24,8 +27,8 @@ SLOT_S = 1e-4
 NEEDED = float(convergency.exponent(convergency=0.9))
 
 
-def close(value: object, expected: object) -> None:
-    np.testing.assert_allclose(np.asarray(value), np.asarray(expected), rtol=1e-6, atol=1e-12)
+def close(value: npt.ArrayLike, expected: npt.ArrayLike) -> None:
+    np.testing.assert_allclose(np.asarray(value), np.asarray(expected), rtol=1e-6)
 
 
 def gain_at(distance_m: float) -> Array:
@@ -242,6 +245,36 @@ def test_vector_8_the_printed_penalty_and_mean_observation() -> None:
         values=[[10.0, 5.0, 0.2], [20.0, 40.0, 0.6], [3.0, 9.0, 0.4]], neighbours=neighbours
     )
     close(mean[0], [11.5, 24.5, 0.5])
+
+
+def test_vector_8_advantages_by_the_backward_recursion() -> None:
+    advantages = generalised_advantages(
+        rewards=[-1.0, -2.0, -0.5, -3.0],
+        values=[-2.0, -1.5, -1.0, -2.5],
+        bootstrap=-1.0,
+        discount=0.99,
+        decay=0.95,
+    )
+    close(advantages, [-4.87285805, -4.66545247, -3.376345, -1.49])
+
+
+def test_vector_8_probability_and_entropy_of_an_answer() -> None:
+    logits = np.arange(46) / 10.0
+    levels = np.array([1, 10, 0, 5, 3])
+    close(cooperation_heads.log_probabilities(logits, levels).sum(), -10.6339826)
+    close(cooperation_heads.entropies(logits).sum(), 10.0893906)
+
+
+def test_vector_8_levels_made_feasible() -> None:
+    choice = cooperation_heads.meaning(
+        np.array([1, 7, 5, 0, 4]),
+        embb=np.array(33),
+        urllc=np.array(9),
+        base_fraction=0.35,
+        received_max_w=1e-10,
+        received_min_w=1e-12,
+    )
+    close([float(value) for value in choice], [1, 23, 5, 1e-12, 0.65])
 
 
 LINKS = {
