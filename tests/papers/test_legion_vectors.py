@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.solvers.access_slots import shared_instance
 from twin_runtime.physics.channel import (
     path_gain,
     shannon_rate_bps,
@@ -15,10 +16,13 @@ from twin_runtime.physics.estimation import Estimate, kalman_predict, kalman_upd
 from twin_runtime.physics.federated import weighted_mean
 from twin_runtime.physics.iteration import aggregation_time_s, iteration_time_s
 from twin_runtime.physics.packets import packet_error_rate
-from twin_runtime.physics.queues import priority_deficit, virtual_queue
+from twin_runtime.physics.queues import Drift, priority_deficit, virtual_queue
 from twin_runtime.physics.rounds import round_time_s
 from twin_runtime.physics.smoothing import smooth_max
 from twin_runtime.physics.units import db_to_linear, dbm_to_w, linear_to_db
+from twin_runtime.problems.access_policies import bandit_index, priority_bandit_index
+from twin_runtime.solvers.access import select
+from twin_runtime.solvers.access_frequencies import allocate
 
 DIGITS = 5e-7  # relative: 7 significant digits
 
@@ -97,6 +101,46 @@ def test_v5_the_smooth_maximum_is_a_little_above_the_maximum() -> None:
     assert hundred == pytest.approx(0.3023026, rel=DIGITS)
 
 
+@pytest.mark.parametrize(
+    "drift, clocks_ghz, deadline_s, cost",
+    [
+        (Drift.STANDARD, [0.4772528, 1.110567, 1.063381], 0.3841586, -3.229583),
+        (Drift.PRINTED, [0.5269152, 1.247354, 1.17436], 0.3486109, -4.291308),
+        (Drift.EXACT, [0.4347599, 0.9971701, 0.9684723], 0.4210216, -2.592357),
+    ],
+)
+def test_v6_three_given_devices_have_these_clocks(
+    drift: Drift, clocks_ghz: list[float], deadline_s: float, cost: float
+) -> None:
+    slot = shared_instance(drift).take(np.array([1, 4, 5]))
+    answer = allocate(slot)
+    assert answer.frequency_hz / 1e9 == pytest.approx(clocks_ghz, rel=DIGITS)
+    assert answer.deadline_s == pytest.approx(deadline_s, rel=DIGITS)
+    assert answer.certificate.value == pytest.approx(cost, rel=DIGITS)
+    assert slot.objective(answer.frequency_hz) == pytest.approx(cost, rel=DIGITS)
+
+
+@pytest.mark.parametrize(
+    "drift, clocks_ghz, deadline_s, cost, full_speed_cost",
+    [
+        (Drift.STANDARD, [0.6830682, 1.120253, 1.071364], 0.3813558, -3.544324, -3.361),
+        (Drift.PRINTED, [1.5, 1.260293, 1.184666], 0.3456478, -4.877832, -4.802496),
+        (Drift.EXACT, [0.6165894, 1.002121, 0.9726728], 0.419238, -3.10366, -2.400705),
+    ],
+)
+def test_v7_the_best_three_devices_have_these_clocks(
+    drift: Drift, clocks_ghz: list[float], deadline_s: float, cost: float, full_speed_cost: float
+) -> None:
+    slot = shared_instance(drift)
+    answer = select(slot, 3)
+    assert answer.devices.tolist() == [2, 4, 5]
+    assert answer.frequency_hz / 1e9 == pytest.approx(clocks_ghz, rel=DIGITS)
+    assert answer.deadline_s == pytest.approx(deadline_s, rel=DIGITS)
+    assert answer.certificate.value == pytest.approx(cost, rel=DIGITS)
+    fastest = slot.take(answer.devices).objective(np.full(3, 1.5e9))
+    assert fastest == pytest.approx(full_speed_cost, rel=DIGITS)
+
+
 def test_v8_an_estimate_decays_and_is_pulled_back() -> None:
     estimate = Estimate(np.array(-100.0), np.array(9.0))
     steps = []
@@ -120,6 +164,18 @@ def test_v8_an_estimate_decays_and_is_pulled_back() -> None:
         ),
         rel=DIGITS,
     )
+
+
+def test_v9_bandits_prefer_the_prompt_the_unknown_and_the_owed() -> None:
+    index = bandit_index(np.array([0.6, 0.7]), np.array([3.0, 9.0]), slot=50, scheduled=4)
+    assert index == pytest.approx([3.153437, 2.174227], rel=DIGITS)
+    index = priority_bandit_index(
+        np.array([0.6, 0.7, 0.0]),
+        np.array([30.0, 90.0, 0.0]),
+        slot=50,
+        owed=np.array([0.4, 0, 0.2]),
+    )
+    assert index == pytest.approx([0.7, 0.4974227, 0.6], rel=DIGITS)
 
 
 def test_v10_a_deficit_is_what_was_promised_less_what_was_given() -> None:

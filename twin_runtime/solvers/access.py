@@ -31,12 +31,13 @@ from twin_runtime.solvers.access_slot import Curves, Slot, clocks_hz, curves_of
 from twin_runtime.solvers.certificate import Certificate, Infeasible
 
 TOLERANCE = 1e-9  # relative gap at which the search ends
-FIRST_INTERVALS = 24  # over all deadlines, in equal ratios
+FIRST_INTERVALS = 16  # over all deadlines, in equal ratios
 PIECES = 6  # that an interval is cut into, besides the deadlines at which devices join
 INTERVALS_MAX = 16  # cut at once: more would be bounded in vain
 ROUNDS_MAX = 100  # about 7 are needed; the certificate tells what is open after the last
 SWEPT_DEADLINES = 64
 SWEPT_FACTOR = 12.0  # the latest swept deadline over the first possible one
+SWEPT_AT_ONCE = 16  # with 1,000 devices an array is 128 kB
 RESELECTIONS_MAX = 3
 
 
@@ -109,12 +110,11 @@ def sweep(slot: Slot, count: int, deadlines: int = SWEPT_DEADLINES) -> Selection
     curves, weight = _curves(slot, count), slot.delay_weight
     devices = np.arange(slot.cycles.size)
     points = _swept(curves, count, deadlines)
-    drifts = _ready(curves, points)
-    promising = drifts[(_sum_of_least(drifts, count) + weight * points).argmin()]
-    best = _at_its_best(curves, devices, _least(promising, count), weight)
+    least = [_sum_of_least(_ready(curves, some), count) for some in _in_cache(points)]
+    point = points[(np.concatenate(least) + weight * points).argmin()]
+    best = _at_its_best(curves, devices, _best_at(curves, point, count), weight)
     for _ in range(RESELECTIONS_MAX):
-        after = np.nextafter([best.deadline_s], np.inf)
-        chosen = _least(_ready(curves, after)[0], count)
+        chosen = _best_at(curves, np.nextafter(best.deadline_s, np.inf), count)
         again = _at_its_best(curves, devices, chosen, weight)
         if again.value >= best.value:
             break
@@ -195,6 +195,15 @@ def _ready(curves: Curves, deadlines_s: Array) -> Array:
 
 def _where_ready(curves: Curves, deadlines_s: Array, drifts: Array) -> Array:
     return np.where(curves.earliest_s < deadlines_s[:, np.newaxis], drifts, np.inf)
+
+
+def _best_at(curves: Curves, deadline_s: float, count: int) -> Integers:
+    return _least(_ready(curves, np.array([deadline_s]))[0], count)
+
+
+def _in_cache(points: Array) -> list[Array]:
+    """The points in groups whose arrays of all devices stay in a processor's cache."""
+    return np.array_split(points, -(-points.size // SWEPT_AT_ONCE))
 
 
 def _sum_of_least(drifts: Array, count: int) -> Array:
