@@ -10,7 +10,7 @@ from twin_runtime.physics.arguments import Array
 from twin_runtime.problems import cooperation_heads
 from twin_runtime.solvers import cooperation as partitions
 from twin_runtime.solvers import iteration_split, time_split
-from twin_runtime.solvers.helper_choice import one_shot
+from twin_runtime.solvers.star_choice import one_shot
 from twin_runtime.solvers.star_partition import optimal, relaxation
 from twin_runtime.solvers.star_search import (
     best_response,

@@ -3,7 +3,7 @@ import pytest
 
 from tests.solvers.a_neighbourhood import servers_at_random
 from twin_runtime.solvers import cooperation, star_partition, star_search
-from twin_runtime.solvers.helper_choice import one_shot
+from twin_runtime.solvers.star_choice import one_shot
 
 
 def test_local_search_is_near_the_best_and_above_its_bounds() -> None:

@@ -4,7 +4,7 @@ In every circle each server asks some of its sensors for data and trains until i
 converged, by a deadline. Some servers help: they train early and give their parameters to
 neighbours, who then have less to train. Decided per server: does it help, how many sensors of
 each kind send, and with which received power. All else follows: which helper a recipient
-waits for (`helper_choice.one_shot`), and how the time is split (`time_split`), exactly.
+waits for (`star_choice.one_shot`), and how the time is split (`time_split`), exactly.
 
 The cost of a server is its energy and its neighbours', relative to what these would have
 spent had nobody helped: raw joules have too heavy a tail to learn from.
@@ -38,8 +38,8 @@ from twin_runtime.problems.cooperation_heads import HEADS, best_levels, meaning
 from twin_runtime.problems.cooperation_sensors import Asked, Sensors
 from twin_runtime.problems.problem import Cost, Observation, Problem, Scores, Spec, Tensor
 from twin_runtime.problems.scenarios.wide_area import WideArea
-from twin_runtime.solvers.helper_choice import one_shot
 from twin_runtime.solvers.iteration_split import split as iterations
+from twin_runtime.solvers.star_choice import one_shot
 from twin_runtime.solvers.time_split import split_stars
 
 COUNT_SCALE: Final = 40.0  # sensors of a kind, and neighbours, that a policy sees as 1

@@ -33,8 +33,8 @@ from twin_runtime.problems.cooperation import (
 )
 from twin_runtime.solvers import star_partition, star_search
 from twin_runtime.solvers.cooperation import Partition, Servers
-from twin_runtime.solvers.helper_choice import at_random
 from twin_runtime.solvers.iteration_split import unit_costs
+from twin_runtime.solvers.star_choice import at_random
 
 Policy = Callable[[State, np.random.Generator], Action]
 Helpers = Callable[[State, Circle, np.random.Generator], Booleans]

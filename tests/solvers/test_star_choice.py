@@ -3,11 +3,11 @@ import pytest
 
 from tests.solvers.a_neighbourhood import servers_at_random
 from twin_runtime.physics.arguments import Booleans, Integers, InvalidArgument
-from twin_runtime.solvers import cooperation, helper_choice
+from twin_runtime.solvers import cooperation, star_choice
 
 
 def chosen(servers: cooperation.Servers, helps: Booleans) -> Integers:
-    return helper_choice.one_shot(
+    return star_choice.one_shot(
         work_cycles=servers.work_cycles,
         ready_s=servers.ready_s,
         usefulness=servers.usefulness,
@@ -37,7 +37,7 @@ def test_choices_in_many_worlds_are_those_in_each() -> None:
     generator = np.random.default_rng(2)
     each = [servers_at_random(generator, 9) for _ in range(4)]
     helps = generator.random((4, 9)) < 0.4
-    together = helper_choice.one_shot(
+    together = star_choice.one_shot(
         work_cycles=np.stack([servers.work_cycles for servers in each]),
         ready_s=np.stack([servers.ready_s for servers in each]),
         usefulness=np.stack([servers.usefulness for servers in each]),
@@ -55,9 +55,7 @@ def test_a_random_choice_takes_any_helper_and_must_take_one() -> None:
     generator = np.random.default_rng(3)
     seen = {
         tuple(
-            helper_choice.at_random(
-                neighbours=neighbours, helps=helps, generator=generator
-            ).tolist()
+            star_choice.at_random(neighbours=neighbours, helps=helps, generator=generator).tolist()
         )
         for _ in range(200)
     }
@@ -68,7 +66,7 @@ def test_without_helpers_everybody_stays_alone() -> None:
     servers = servers_at_random(np.random.default_rng(4), 6)
     nobody = np.zeros(6, dtype=bool)
     assert chosen(servers, nobody).tolist() == list(range(6))
-    drawn = helper_choice.at_random(
+    drawn = star_choice.at_random(
         neighbours=servers.neighbours, helps=nobody, generator=np.random.default_rng(5)
     )
     assert drawn.tolist() == list(range(6))
@@ -76,7 +74,7 @@ def test_without_helpers_everybody_stays_alone() -> None:
 
 def test_shapes_of_choices_that_do_not_fit_are_named() -> None:
     with pytest.raises(InvalidArgument, match="neighbours must be"):
-        helper_choice.at_random(
+        star_choice.at_random(
             neighbours=np.zeros((3, 3), dtype=bool),
             helps=np.zeros(4, dtype=bool),
             generator=np.random.default_rng(6),
