@@ -33,12 +33,14 @@ from twin_runtime.core.limits import (
     TWINS_PER_CLOUD_MAX,
 )
 from twin_runtime.core.messages import (
+    Assignment,
+    Snapshot,
+)
+from twin_runtime.core.orders import (
     Activate,
     Activated,
-    Assignment,
     Checkpoint,
     Release,
-    Snapshot,
     Stable,
     StableMark,
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloud.directory import SNAPSHOT_ROW, Directory
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Connected,
     Disconnected,
@@ -27,7 +27,11 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PAUSE_S, REPUBLISH_PERIOD_S
-from twin_runtime.core.messages import Activated, Checkpoint, Hello
+from twin_runtime.core.orders import (
+    Activated,
+    Checkpoint,
+    Hello,
+)
 
 NEVER = float("inf")
 
@@ -120,7 +124,7 @@ class CloudMachine:
             fx.refuse(topic, error)
 
     def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
-        event = messages.parse(messages.EDGE_EVENT, payload)
+        event = messages.parse(orders.EDGE_EVENT, payload)
         match event:
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from zlib import crc32
 
 from edge_node.twins import Twins
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Connected,
     Disconnected,
@@ -29,7 +29,16 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
-from twin_runtime.core.messages import Activate, Activated, Hello, Release, Stable, Status
+from twin_runtime.core.messages import (
+    Status,
+)
+from twin_runtime.core.orders import (
+    Activate,
+    Activated,
+    Hello,
+    Release,
+    Stable,
+)
 
 NEVER = float("inf")
 
@@ -98,7 +107,7 @@ class EdgeMachine:
             fx.refuse(topic, error)
 
     def _obey(self, payload: bytes, fx: Effects) -> None:
-        order = messages.parse(messages.ORDER, payload)
+        order = messages.parse(orders.ORDER, payload)
         match order:
             case Activate() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")

@@ -39,7 +39,15 @@ from twin_runtime.core.limits import (
     TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
-from twin_runtime.core.messages import Activate, Refusal, Release, Stable, Status
+from twin_runtime.core.messages import (
+    Refusal,
+    Status,
+)
+from twin_runtime.core.orders import (
+    Activate,
+    Release,
+    Stable,
+)
 from twin_runtime.core.shape import accepts
 from twin_runtime.core.twin import Phase, Twin
 

@@ -19,12 +19,16 @@ from twin_runtime.core.limits import (
     STABLE_MARKS_MAX,
 )
 from twin_runtime.core.messages import (
+    Assignment,
+    Snapshot,
+)
+from twin_runtime.core.orders import (
+    ORDER,
     Activate,
     Activated,
-    Assignment,
     Checkpoint,
     Release,
-    Snapshot,
+    Seal,
     Stable,
 )
 
@@ -89,11 +93,9 @@ def snapshot(twin: str = "d-1", revision: int = 1, epoch: int = 1, **fields: Any
     return Snapshot(twin=twin, epoch=epoch, revision=revision, **content)
 
 
-def orders(fx: Effects, edge: str = "e-1") -> list[Activate | Release | Stable]:
+def orders(fx: Effects, edge: str = "e-1") -> list[Activate | Seal | Release | Stable]:
     return [
-        messages.parse(messages.ORDER, send.payload)
-        for send in fx.sends
-        if send.topic == topics.order(edge)
+        messages.parse(ORDER, send.payload) for send in fx.sends if send.topic == topics.order(edge)
     ]
 
 

@@ -19,13 +19,15 @@ from twin_runtime.core.effects import (
 )
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PERIOD_S
 from twin_runtime.core.messages import (
-    Activated,
-    Checkpoint,
-    Hello,
     Snapshot,
     Status,
     TwinDocument,
     Wire,
+)
+from twin_runtime.core.orders import (
+    Activated,
+    Checkpoint,
+    Hello,
 )
 
 WALL_MS = 1_750_000_000_000

@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin_runtime.core import messages
+from twin_runtime.core import messages, orders
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import PACKET_BYTES_MAX, STRING_CHARS_MAX, WINDOW_REPORTS_MAX
-from twin_runtime.core.messages import Wire
+from twin_runtime.core.messages import (
+    Wire,
+)
 from twin_runtime.core.refusals import pointer
 from twin_runtime.core.scalar import INTEGER_MAX
 
 ADAPTERS: dict[str, messages.Parser[Any]] = {
-    "order": messages.ORDER,
-    "edge_event": messages.EDGE_EVENT,
+    "order": orders.ORDER,
+    "edge_event": orders.EDGE_EVENT,
     "window": messages.WINDOW,
     "live": messages.LIVE,
     "status": messages.STATUS,
@@ -109,23 +111,23 @@ snapshots = st.builds(
     desired=few(wanted, texts),
 )
 marks = st.builds(
-    messages.StableMark, twin=twins, epoch=ones, session=positions, seq=positions,
-    revision=positions,
-)  # fmt: skip
-orders = (
-    st.builds(
-        messages.Activate, store=texts, twin=twins, epoch=ones, snapshot=st.none() | snapshots
-    )
-    | st.builds(messages.Release, store=texts, twin=twins, epoch=ones)
-    | st.builds(messages.Stable, marks=st.lists(marks, max_size=3).map(tuple))
+    orders.StableMark, twin=twins, epoch=ones, session=positions, seq=positions, revision=positions
+)
+some_snapshots = st.lists(snapshots, min_size=1, max_size=3).map(tuple)
+any_orders = (
+    st.builds(orders.Activate, store=texts, twin=twins, epoch=ones, snapshot=st.none() | snapshots)
+    | st.builds(orders.Seal, store=texts, twin=twins, epoch=ones)
+    | st.builds(orders.Release, store=texts, twin=twins, epoch=ones)
+    | st.builds(orders.Stable, marks=st.lists(marks, max_size=3).map(tuple))
 )
 edge_events = (
-    st.builds(messages.Hello, store=texts)
-    | st.builds(messages.Activated, twin=twins, epoch=ones)
-    | st.builds(messages.Checkpoint, twins=st.lists(snapshots, min_size=1, max_size=3).map(tuple))
+    st.builds(orders.Hello, store=texts)
+    | st.builds(orders.Activated, twin=twins, epoch=ones)
+    | st.builds(orders.Sealed, twins=some_snapshots)
+    | st.builds(orders.Checkpoint, twins=some_snapshots)
 )
 TYPED: dict[str, st.SearchStrategy[Any]] = {
-    "order": orders,
+    "order": any_orders,
     "edge_event": edge_events,
     "window": st.builds(
         messages.Window,

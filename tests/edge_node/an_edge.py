@@ -3,7 +3,7 @@
 from typing import Any
 
 from edge_node.machine import EdgeMachine
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Connected,
     Delete,
@@ -15,19 +15,21 @@ from twin_runtime.core.effects import (
     Row,
 )
 from twin_runtime.core.messages import (
-    Activate,
-    Checkpoint,
     Description,
     FeatureSpec,
     Refusal,
-    Release,
     ReportAck,
     Snapshot,
-    Stable,
-    StableMark,
     StateReport,
     TwinDocument,
     Window,
+)
+from twin_runtime.core.orders import (
+    Activate,
+    Checkpoint,
+    Release,
+    Stable,
+    StableMark,
 )
 
 WALL_MS = 1_750_000_000_000
@@ -131,7 +133,7 @@ def acks(fx: Effects) -> dict[str, ReportAck]:
 
 def checkpoints(fx: Effects) -> list[Snapshot]:
     events = [
-        messages.parse(messages.EDGE_EVENT, send.payload)
+        messages.parse(orders.EDGE_EVENT, send.payload)
         for send in fx.sends
         if send.topic == topics.event("e-1")
     ]

@@ -6,7 +6,9 @@ from edge_node.machine import EdgeMachine
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Connected, Effects, Message, Now
 from twin_runtime.core.limits import CHECKPOINT_DUE_MAX, CHECKPOINT_PERIOD_S
-from twin_runtime.core.messages import Activate
+from twin_runtime.core.orders import (
+    Activate,
+)
 
 TWINS = 2 * CHECKPOINT_DUE_MAX + 1
 

@@ -4,7 +4,7 @@ import pytest
 
 from edge_node import twins as edge_twins
 from edge_node.twins import Twins
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import Effects, Now
 from twin_runtime.core.limits import (
     CHECKPOINT_TWINS_MAX,
@@ -15,7 +15,15 @@ from twin_runtime.core.limits import (
     REPUBLISH_TWINS_MAX,
     SNAPSHOT_BYTES_MAX,
 )
-from twin_runtime.core.messages import Activate, Checkpoint, Release, Snapshot, Status
+from twin_runtime.core.messages import (
+    Snapshot,
+    Status,
+)
+from twin_runtime.core.orders import (
+    Activate,
+    Checkpoint,
+    Release,
+)
 
 
 def now(monotonic_s: float) -> Now:
@@ -40,7 +48,7 @@ def settled(twins: Twins, at_s: float) -> Effects:
 
 def packets(fx: Effects) -> list[Checkpoint]:
     found = [
-        messages.parse(messages.EDGE_EVENT, send.payload)
+        messages.parse(orders.EDGE_EVENT, send.payload)
         for send in fx.sends
         if send.topic == topics.event("e-1")
     ]

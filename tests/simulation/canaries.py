@@ -14,7 +14,7 @@ from cloud.directory import Directory
 from device_agent.machine import DeviceMachine
 from edge_node.machine import EdgeMachine
 from twin_runtime import shell
-from twin_runtime.core import messages, ownership, twin
+from twin_runtime.core import messages, orders, ownership, twin
 from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.effects import Effects
 from twin_runtime.core.ids import EdgeId
@@ -89,7 +89,7 @@ def activate_without_the_epoch_check() -> AbstractContextManager[Any]:
 def obey_orders_to_another_store() -> AbstractContextManager[Any]:
     def obey(self: EdgeMachine, payload: bytes, *rest: Any) -> None:
         own = self._store_id
-        self._store_id = getattr(messages.parse(messages.ORDER, payload), "store", own)
+        self._store_id = getattr(messages.parse(orders.ORDER, payload), "store", own)
         _obey(self, payload, *rest)
         self._store_id = own
 

@@ -243,7 +243,7 @@ class TwinDocument(Versioned):
     desired: dict[ShortText, DesiredState] = {}
 
 
-# --- cloud and edge -----------------------------------------------------------------------
+# --- what the cloud says to a device ----------------------------------------------------
 
 
 class Assignment(Heard):
@@ -252,65 +252,6 @@ class Assignment(Heard):
     edge: EdgeName
     epoch: Epoch
 
-
-class Activate(Versioned):
-    """`order/{edge}`: own this twin at this epoch, from this snapshot (none: a new twin)."""
-
-    kind: Literal["activate"] = "activate"
-    store: ShortText
-    twin: TwinName
-    epoch: Epoch
-    snapshot: Snapshot | None = None
-
-
-class Release(Versioned):
-    """`order/{edge}`: you no longer own this twin below this epoch; forget it."""
-
-    kind: Literal["release"] = "release"
-    store: ShortText
-    twin: TwinName
-    epoch: Epoch
-
-
-class StableMark(Wire):
-    twin: TwinName
-    epoch: Epoch
-    session: Position53
-    seq: Position53
-    revision: Position53
-
-
-class Stable(Versioned):
-    """`order/{edge}`: the cloud has stored checkpoints up to these positions."""
-
-    kind: Literal["stable"] = "stable"
-    marks: Annotated[tuple[StableMark, ...], FailFast()]
-
-
-class Hello(Versioned):
-    """`event/{edge}`: this edge is up, with this store."""
-
-    kind: Literal["hello"] = "hello"
-    store: ShortText
-
-
-class Activated(Versioned):
-    """`event/{edge}`: the activation is durable here."""
-
-    kind: Literal["activated"] = "activated"
-    twin: TwinName
-    epoch: Epoch
-
-
-class Checkpoint(Versioned):
-    """`event/{edge}`: changed twins, to be stored by the cloud."""
-
-    kind: Literal["checkpoint"] = "checkpoint"
-    twins: Annotated[tuple[Snapshot, ...], FailFast(), Field(min_length=1)]
-
-
-Order = Annotated[Activate | Release | Stable, Field(discriminator="kind")]
-EdgeEvent = Annotated[Hello | Activated | Checkpoint, Field(discriminator="kind")]
 
 T = TypeVar("T")
 
@@ -331,8 +272,6 @@ class Parser(Generic[T]):
         return TypeAdapter(self._kind).validate_json
 
 
-ORDER = Parser[Activate | Release | Stable](Order)
-EDGE_EVENT = Parser[Hello | Activated | Checkpoint](EdgeEvent)
 WINDOW = Parser[Window](Window)
 LIVE = Parser[Live](Live)
 STATUS = Parser[Status](Status)

@@ -1,16 +1,18 @@
 """The directory's transition table: who owns a twin, at which epoch.
 
     phase        on                                    becomes
-    -----------  ------------------------------------  --------------------------------
+    -----------  ------------------------------------  ----------------------------------
     (none)       a device is heard of      `create`    activating(edge, epoch 1)
+    owned        a move is asked for       `move`      sealing(target)
+    sealing      another target            `move`      sealing(target)
+    sealing      the owner has sealed      `sealed`    activating(target, epoch + 1)
     activating   `activated` at my epoch   `activated` owned
-    owned        the owner has a new store `reassign`  activating(edge, epoch + 1)
-    activating   the same                  `reassign`  activating(edge, epoch + 1)
+    any          the owner is lost         `reassign`  activating(edge, epoch + 1)
 
 An epoch is issued to one edge, once, and committed before anybody hears of it. Every
-path goes forward through a fresh epoch: there is no undo. A checkpoint is accepted only
-from the owner, at the current epoch, once the activation is confirmed. Planned moves
-add a `sealing` phase in front of `reassign`.
+path goes forward through a fresh epoch: there is no undo, and a move is cancelled by a
+move back. A checkpoint is accepted only from the owner at the current epoch, once its
+activation is confirmed; what a sealing owner hands over is one, too, and the last.
 """
 
 from dataclasses import dataclass, replace
@@ -21,11 +23,13 @@ from twin_runtime.core.ids import EdgeId
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one twin is: `owner` has been given `epoch`; `owned` once it confirmed."""
+    """Where one twin is: `owner` has been given `epoch`; `owned` once it confirmed;
+    `sealing` while it is asked to hand the twin over for `target`."""
 
-    phase: Literal["activating", "owned"]
+    phase: Literal["activating", "owned", "sealing"]
     owner: EdgeId
     epoch: int
+    target: EdgeId | None = None
 
 
 def create(owner: EdgeId) -> Placement:
@@ -33,9 +37,25 @@ def create(owner: EdgeId) -> Placement:
     return Placement("activating", owner, 1)
 
 
+def move(placement: Placement, target: EdgeId) -> Placement | None:
+    """Begin to move an owned twin, or send one that is being sealed elsewhere (C1); None while
+    its activation is not confirmed. Moving it back to its owner is a move like any other."""
+    if placement.phase == "activating":
+        return None
+    return replace(placement, phase="sealing", target=target)
+
+
+def sealed(placement: Placement, edge: str, epoch: int) -> Placement | None:
+    """The owner applies nothing more at its epoch: the target's begins (C2); None where this
+    is not what is waited for."""
+    if placement.phase != "sealing" or placement.target is None:
+        return None
+    return reassign(placement, placement.target) if is_current(placement, edge, epoch) else None
+
+
 def activated(placement: Placement, edge: str, epoch: int) -> Placement | None:
     """The owner confirmed its epoch (C3); None where this is not news."""
-    if (edge, epoch) != (placement.owner, placement.epoch) or placement.phase == "owned":
+    if placement.phase != "activating" or not is_current(placement, edge, epoch):
         return None
     return replace(placement, phase="owned")
 

@@ -23,7 +23,8 @@ and counted; refusing the report would block all that follow it for ever.
 
 Phases: `active` applies reports; `sealed` (a move has begun) and `absent` (owned
 elsewhere) apply nothing. Only `activate` makes a twin active, only at an epoch above all
-seen; `release` makes it absent. The epoch is kept in every phase.
+seen; `seal` ends what its owner may do at an epoch, for ever; `release` makes it absent.
+The epoch is kept in every phase.
 """
 
 from collections.abc import Mapping
@@ -148,6 +149,14 @@ def activate(
     if snapshot is None:
         return Twin(twin=twin_id, epoch=epoch)
     return restore(snapshot)._replace(epoch=epoch, stable_seq=snapshot.last_seq)
+
+
+def seal(twin: Twin | None, epoch: int) -> Twin | None:
+    """Apply nothing more at `epoch`, so that what is held can be handed over (E1); None where
+    the twin is not owned at that epoch. Sealing it again changes nothing."""
+    if twin is None or twin.phase is Phase.ABSENT or twin.epoch != epoch:
+        return None
+    return twin._replace(phase=Phase.SEALED)
 
 
 def release(twin: Twin | None, twin_id: TwinId, epoch: int) -> Twin | None:

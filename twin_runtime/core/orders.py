@@ -1,0 +1,100 @@
+"""What the cloud orders an edge to do, and what edges tell the cloud.
+
+Every order names the store of the edge it is for: an edge that has lost its disk is not the
+one that was meant. All of it is cumulative or versioned, so that hearing something twice,
+late or never is harmless.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import FailFast, Field
+
+from twin_runtime.core.messages import (
+    Epoch,
+    Parser,
+    Position53,
+    ShortText,
+    Snapshot,
+    TwinName,
+    Versioned,
+    Wire,
+)
+
+
+class Activate(Versioned):
+    """`order/{edge}`: own this twin at this epoch, from this snapshot (none: a new twin)."""
+
+    kind: Literal["activate"] = "activate"
+    store: ShortText
+    twin: TwinName
+    epoch: Epoch
+    snapshot: Snapshot | None = None
+
+
+class Seal(Versioned):
+    """`order/{edge}`: apply nothing more to this twin at this epoch, and hand it over."""
+
+    kind: Literal["seal"] = "seal"
+    store: ShortText
+    twin: TwinName
+    epoch: Epoch
+
+
+class Release(Versioned):
+    """`order/{edge}`: you no longer own this twin below this epoch; forget it."""
+
+    kind: Literal["release"] = "release"
+    store: ShortText
+    twin: TwinName
+    epoch: Epoch
+
+
+class StableMark(Wire):
+    twin: TwinName
+    epoch: Epoch
+    session: Position53
+    seq: Position53
+    revision: Position53
+
+
+class Stable(Versioned):
+    """`order/{edge}`: the cloud has stored checkpoints up to these positions."""
+
+    kind: Literal["stable"] = "stable"
+    marks: Annotated[tuple[StableMark, ...], FailFast()]
+
+
+class Hello(Versioned):
+    """`event/{edge}`: this edge is up, with this store."""
+
+    kind: Literal["hello"] = "hello"
+    store: ShortText
+
+
+class Activated(Versioned):
+    """`event/{edge}`: the activation is durable here."""
+
+    kind: Literal["activated"] = "activated"
+    twin: TwinName
+    epoch: Epoch
+
+
+class Sealed(Versioned):
+    """`event/{edge}`: twins that are sealed here: what is in them is all there will be."""
+
+    kind: Literal["sealed"] = "sealed"
+    twins: Annotated[tuple[Snapshot, ...], FailFast(), Field(min_length=1)]
+
+
+class Checkpoint(Versioned):
+    """`event/{edge}`: changed twins, to be stored by the cloud."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    twins: Annotated[tuple[Snapshot, ...], FailFast(), Field(min_length=1)]
+
+
+Order = Annotated[Activate | Seal | Release | Stable, Field(discriminator="kind")]
+EdgeEvent = Annotated[Hello | Activated | Sealed | Checkpoint, Field(discriminator="kind")]
+
+ORDER = Parser[Activate | Seal | Release | Stable](Order)
+EDGE_EVENT = Parser[Hello | Activated | Sealed | Checkpoint](EdgeEvent)
