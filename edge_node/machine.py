@@ -37,6 +37,7 @@ from twin_runtime.core.orders import (
     Activated,
     Hello,
     Release,
+    Seal,
     Stable,
 )
 
@@ -109,12 +110,14 @@ class EdgeMachine:
     def _obey(self, payload: bytes, fx: Effects) -> None:
         order = messages.parse(orders.ORDER, payload)
         match order:
-            case Activate() | Release() if order.store != self._store_id:
+            case Activate() | Seal() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")
             case Activate():
                 if self._twins.activate(order, fx):
                     activated = Activated(twin=order.twin, epoch=order.epoch)
                     fx.sends.append(Send(topics.event(self._edge), messages.encode(activated)))
+            case Seal():
+                self._twins.seal(order, fx)
             case Release():
                 self._twins.release(order, fx)
             case Stable():

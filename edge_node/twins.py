@@ -17,6 +17,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from edge_node.checkpoints import Checkpoints, packets
 from edge_node.counters import DeviceCounters
 from edge_node.history import Past
 from twin_runtime.core import messages, topics
@@ -26,16 +27,11 @@ from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.features import Feature
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
-    CHECKPOINT_DUE_MAX,
-    CHECKPOINT_PERIOD_S,
-    CHECKPOINT_RETRY_LAST_S,
-    CHECKPOINT_TWINS_MAX,
     REFUSAL_PERIOD_S,
     REFUSALS_REMEMBERED_MAX,
     REPUBLISH_PAUSE_S,
     REPUBLISH_PERIOD_S,
     REPUBLISH_TWINS_MAX,
-    SNAPSHOT_BYTES_MAX,
     TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
@@ -46,12 +42,14 @@ from twin_runtime.core.messages import (
 from twin_runtime.core.orders import (
     Activate,
     Release,
+    Seal,
     Stable,
 )
 from twin_runtime.core.shape import accepts
 from twin_runtime.core.twin import Phase, Twin
 
 TWIN_ROW = "twin"
+SEALED_ROW = "sealed"
 ABSENT_ROW = "absent"
 NEVER = float("inf")
 NOT_LIVE: Mapping[str, Feature] = MappingProxyType({})
@@ -90,10 +88,7 @@ class Twins:
         self._changed: dict[str, None] = {}  # to be published
         self._published_s: dict[str, float] = {}
         self._waiting: dict[str, None] = {}  # changed again within the second
-        self._checkpoint_due_s: dict[str, float] = {}
-        self._unanswered_s = NEVER  # since when the cloud has answered no checkpoint
-        self._pause_s = CHECKPOINT_PERIOD_S
-        self._paused_until_s = 0.0
+        self._checkpoints = Checkpoints()
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
         self._returned = False
@@ -101,15 +96,17 @@ class Twins:
         self.counters = DeviceCounters()
 
     def restore(self, rows: Iterable[Row], fx: Effects) -> None:
-        """Load what is owned; checkpoint all of it once, since the last answer is forgotten."""
+        """Load what is held; tell the cloud of all of it once, since its last answer is
+        forgotten."""
         for row in rows:
-            if row.kind == TWIN_ROW:
-                twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
-                self._hold(twin)
-                self._checkpoint_due_s[row.key] = 0.0
-                fx.shown.append((row.key, self._thing(row.key)))
-            elif row.kind == ABSENT_ROW:
+            if row.kind == ABSENT_ROW:
                 self._hold(Twin(TwinId(row.key), int(row.value), Phase.ABSENT))
+            elif row.kind in (TWIN_ROW, SEALED_ROW):
+                phase = Phase.ACTIVE if row.kind == TWIN_ROW else Phase.SEALED
+                twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
+                self._hold(twin._replace(phase=phase))
+                self._checkpoints.restore(row.key)
+                fx.shown.append((row.key, self._thing(row.key)))
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""
@@ -133,7 +130,9 @@ class Twins:
         """Take a report or live values of one device; whatever is refused is answered."""
         try:
             twin = self._owned(twin_id)
-            if verb == "report":
+            if twin.phase is Phase.SEALED:
+                fx.count("fenced_total", verb)  # its device is soon told where to send it again
+            elif verb == "report":
                 self._report(twin, payload, now, fx)
             else:
                 self._take_live(twin, payload)
@@ -148,7 +147,7 @@ class Twins:
 
     def _owned(self, twin_id: str) -> Twin:
         twin = self._twins.get(twin_id)
-        if twin is not None and twin.phase is Phase.ACTIVE:
+        if twin is not None and twin.phase is not Phase.ABSENT:
             return twin
         owner = f"{twin_id} is not owned by {self._edge}; wait for its assignment"
         raise MalformedMessage("not_owner", owner)
@@ -226,8 +225,21 @@ class Twins:
         self._live.pop(order.twin, None)
         self._written[order.twin] = None
         if held is not None:
-            fx.writes.append(Delete(ABSENT_ROW, order.twin))
+            fx.writes += (Delete(kind, order.twin) for kind in (ABSENT_ROW, SEALED_ROW))
         return True
+
+    def seal(self, order: Seal, fx: Effects) -> None:
+        """Apply nothing more to a twin, and hand it over, as often as we are asked."""
+        twin = core.seal(self._twins.get(order.twin), order.epoch)
+        if twin is None:
+            fx.count("fenced_total", "seal")
+            return
+        if self._twins[order.twin].phase is Phase.ACTIVE:
+            self._hold(twin)
+            self._live.pop(order.twin, None)
+            self._written[order.twin] = None
+            fx.writes.append(Delete(TWIN_ROW, order.twin))
+        self._checkpoints.ask(order.twin)
 
     def release(self, order: Release, fx: Effects) -> None:
         """Forget a twin that is owned elsewhere; keep its epoch."""
@@ -240,22 +252,22 @@ class Twins:
         self.counters.forget(order.twin)
         for table in (self._written, self._answered, self._changed, self._waiting):
             table.pop(order.twin, None)
-        self._checkpoint_due_s.pop(order.twin, None)
+        self._checkpoints.forget(order.twin)
         fx.writes.append(Put(ABSENT_ROW, order.twin, str(absent.epoch).encode()))
-        fx.writes.append(Delete(TWIN_ROW, order.twin))
+        fx.writes += (Delete(kind, order.twin) for kind in (TWIN_ROW, SEALED_ROW))
         fx.shown.append((order.twin, None))
 
     def stabilise(self, order: Stable, fx: Effects) -> None:
         """The cloud has stored checkpoints. This needs no commit: what is forgotten in a
         crash is asked for again, and the device keeps the largest."""
-        self._cloud_answered()
+        self._checkpoints.answered()
         for mark in order.marks:
             twin = self._twins.get(mark.twin)
             if twin is None or mark.epoch != twin.epoch:
                 fx.count("fenced_total", "stable")
                 continue
             if twin.phase is Phase.ACTIVE and mark.revision >= twin.revision:
-                self._checkpoint_due_s.pop(mark.twin, None)
+                self._checkpoints.forget(mark.twin)
             stable = core.stabilise(twin, mark.epoch, mark.session, mark.seq)
             if stable is not None:
                 self._twins[mark.twin] = stable
@@ -274,19 +286,18 @@ class Twins:
 
     def cloud_returned(self) -> None:
         """Whatever was sent may be lost: checkpoint all that is not stable at once."""
-        self._cloud_answered()
-        self._checkpoint_due_s = dict.fromkeys(self._checkpoint_due_s, 0.0)
+        self._checkpoints.begin_again()
 
     # --- after each batch ---------------------------------------------------------------
 
     def settle(self, now: Now, fx: Effects) -> None:
         """Commit each touched twin once; then acknowledge, publish, checkpoint what is due."""
-        due_s = now.monotonic_s + CHECKPOINT_PERIOD_S  # one number for all: they are many
         for twin_id in self._written:
             twin = self._twins[twin_id]
-            fx.writes.append(Put(TWIN_ROW, twin_id, core.encode(twin)))
-            self._checkpoint_due_s.setdefault(twin_id, due_s)
+            kind = TWIN_ROW if twin.phase is Phase.ACTIVE else SEALED_ROW
+            fx.writes.append(Put(kind, twin_id, core.encode(twin)))
             self._changed[twin_id] = None
+        self._checkpoints.changed(self._written, now.monotonic_s)
         fx.writes += self._past.take()
         if self._answered:
             fx.timed = "ack_latency_seconds"
@@ -327,42 +338,11 @@ class Twins:
         fx.sends.append(Send(topics.twin(twin_id), self._thing(twin_id).encode(), retain=True))
 
     def _checkpoint(self, now: Now, fx: Effects) -> None:
-        due = self._take_due(now)
-        for rows in _packets(core.encode(self._twins[twin_id]) for twin_id in due):
-            payload = b'{"v":1,"kind":"checkpoint","twins":[%b]}' % b",".join(rows)
-            fx.sends.append(Send(self._event, payload))
-        if due:
-            self._pause_while_unanswered(now)
-        if self._checkpoint_due_s:
-            next_due_s = next(iter(self._checkpoint_due_s.values()))
-            fx.wake_by(max(next_due_s, self._paused_until_s) - now.monotonic_s)
-
-    def _take_due(self, now: Now) -> list[str]:
-        """The twins to be checkpointed now; each is due again one period later."""
-        due: list[str] = []
-        if now.monotonic_s < self._paused_until_s:
-            return due
-        for twin_id, due_s in self._checkpoint_due_s.items():
-            if due_s > now.monotonic_s or len(due) == CHECKPOINT_DUE_MAX:
-                break
-            due.append(twin_id)
-        again_s = now.monotonic_s + CHECKPOINT_PERIOD_S
-        for twin_id in due:
-            del self._checkpoint_due_s[twin_id]
-            self._checkpoint_due_s[twin_id] = again_s
-        return due
-
-    def _pause_while_unanswered(self, now: Now) -> None:
-        """A cloud that has been silent for a whole period is asked ever more rarely."""
-        if self._unanswered_s == NEVER:
-            self._unanswered_s = now.monotonic_s
-        elif now.monotonic_s - self._unanswered_s >= CHECKPOINT_PERIOD_S:
-            self._pause_s = min(self._pause_s * 2, CHECKPOINT_RETRY_LAST_S)
-            self._paused_until_s = now.monotonic_s + self._pause_s
-
-    def _cloud_answered(self) -> None:
-        self._unanswered_s, self._paused_until_s = NEVER, 0.0
-        self._pause_s = CHECKPOINT_PERIOD_S
+        due = [self._twins[twin_id] for twin_id in self._checkpoints.take(now.monotonic_s)]
+        for kind, phase in (("checkpoint", Phase.ACTIVE), ("sealed", Phase.SEALED)):
+            rows = (core.encode(twin) for twin in due if twin.phase is phase)
+            fx.sends += (Send(self._event, packet) for packet in packets(kind, rows))
+        self._checkpoints.wake(now.monotonic_s, fx)
 
     def _repeat_levels(self, now: Now, fx: Effects) -> None:
         if now.monotonic_s >= self._repeat_due_s:
@@ -379,17 +359,3 @@ class Twins:
                 self._returned = False
         if self._repeat_due_s != NEVER:
             fx.wake_by(self._repeat_due_s - now.monotonic_s)
-
-
-def _packets(rows: Iterable[bytes]) -> Iterable[list[bytes]]:
-    """Group encoded twins into packets, each small enough for one message."""
-    packet: list[bytes] = []
-    size = 0
-    for row in rows:
-        if packet and (len(packet) == CHECKPOINT_TWINS_MAX or size + len(row) > SNAPSHOT_BYTES_MAX):
-            yield packet
-            packet, size = [], 0
-        packet.append(row)
-        size += len(row) + 1
-    if packet:
-        yield packet
