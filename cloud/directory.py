@@ -9,8 +9,13 @@ After a restart all of this follows from the rows:
     snapshot    the last checkpoint          one per twin that has one
     edge        the id of the edge's store   one per edge
 
+A twin moves by three commits here: `sealing` (its owner is asked to hand it over),
+`activating` (with what it handed over as the snapshot, the target is given the next epoch),
+`owned` (the target has confirmed, the device is told, the former owner lets go).
+
 An edge that returns with another store has lost its twins: each is activated there again,
-at the next epoch, from its checkpoint, and the devices send what came after it.
+or where it was about to move, at the next epoch, from its checkpoint, and the devices send
+what came after it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +25,7 @@ from typing import NamedTuple
 from twin_runtime.core import messages, ownership, topics
 from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.backoff import backoff_s
-from twin_runtime.core.effects import Effects, Note, Now, Put, Row, Send
+from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Send
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
     EDGES_MAX,
@@ -41,6 +46,8 @@ from twin_runtime.core.orders import (
     Activated,
     Checkpoint,
     Release,
+    Seal,
+    Sealed,
     Stable,
     StableMark,
 )
@@ -69,6 +76,7 @@ class Directory:
         self._stores: dict[str, str] = {}
         self._load: dict[str, int] = {}
         self._homeless: dict[str, None] = {}  # heard of before any edge was
+        self._former: dict[str, str] = {}  # who handed a twin over that is being activated
         self._orders = Agenda()
         self._attempts: dict[str, int] = {}  # orders not confirmed yet
         self._repeat: Iterator[str] | None = None  # the round of assignments that is under way
@@ -92,7 +100,7 @@ class Directory:
         placement = self.placements.get(twin)
         if placement is None:
             self._create(twin, now, fx)
-        elif placement.phase == "owned" and known_epoch != placement.epoch:
+        elif placement.phase != "activating" and known_epoch != placement.epoch:
             self._assign(twin, placement, fx)
 
     def _create(self, twin: str, now: Now, fx: Effects) -> None:
@@ -106,7 +114,7 @@ class Directory:
                 self._homeless[twin] = None
             return
         edge = min(self._stores, key=lambda edge: (self._load[edge], edge))
-        self._move_to(twin, ownership.create(EdgeId(edge)), now, fx)
+        self._give(twin, ownership.create(EdgeId(edge)), now, fx)
         fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}"))
 
     def _assign(self, twin: str, placement: Placement, fx: Effects) -> None:
@@ -135,10 +143,44 @@ class Directory:
     def _recover(self, edge: str, now: Now, fx: Effects) -> None:
         lost = [twin for twin, placed in self.placements.items() if placed.owner == edge]
         for twin in lost:
-            self._move_to(twin, ownership.reassign(self.placements[twin], EdgeId(edge)), now, fx)
+            placed = self.placements[twin]
+            self._give(twin, ownership.reassign(placed, placed.target or EdgeId(edge)), now, fx)
         fx.count("failovers_total", by=len(lost))
         text = f"{edge} has a new store: {len(lost)} twins return from their checkpoints"
         fx.notes.append(Note("warning", text))
+
+    def move(self, twin: str, target: str, now: Now, fx: Effects) -> Refused | None:
+        """Begin to move a twin to an edge; None: it moves, or it is there already."""
+        placement = self.placements.get(twin)
+        if placement is None:
+            return Refused("unknown_twin", f"there is no twin {twin}")
+        if target not in self._stores:
+            known = ", ".join(sorted(self._stores)) or "none"
+            return Refused("unknown_edge", f"no edge {target} has said hello; known: {known}")
+        if placement.phase == "owned" and placement.owner == target:
+            return None
+        if placement.phase == "activating" and placement.owner == target:
+            return None
+        moving = ownership.move(placement, EdgeId(target))
+        if moving is None:
+            text = f"{twin} is on its way to {placement.owner} already; ask again when it is there"
+            return Refused("busy", text)
+        if moving != placement:
+            self._give(twin, moving, now, fx)
+            fx.notes.append(Note("info", f"{twin} moves from {placement.owner} to {target}"))
+        return None
+
+    def sealed(self, edge: str, event: Sealed, now: Now, fx: Effects) -> None:
+        """Owners hand twins over: keep what they hold, and give the target the next epoch."""
+        for snapshot in event.twins:
+            placement = self.placements.get(snapshot.twin)
+            given = placement and ownership.sealed(placement, edge, snapshot.epoch)
+            if given:
+                self._store(snapshot, fx)
+                self._former[snapshot.twin] = edge
+                self._give(snapshot.twin, given, now, fx)
+            elif placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
+                self._depose(edge, snapshot.twin, fx)
 
     def activated(self, edge: str, event: Activated, fx: Effects) -> None:
         """An edge confirms; from now on the device may be told."""
@@ -150,6 +192,9 @@ class Directory:
             self._attempts.pop(event.twin, None)
             fx.writes.append(_placement_row(event.twin, owned))
             self._assign(event.twin, owned, fx)
+            former = self._former.pop(event.twin, edge)
+            if former != edge:
+                self._release(former, event.twin, fx)
         elif placement is None or not ownership.is_current(placement, edge, event.epoch):
             self._depose(edge, event.twin, fx)
 
@@ -159,7 +204,7 @@ class Directory:
             placement = self.placements.get(snapshot.twin)
             if placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
                 self._depose(edge, snapshot.twin, fx)
-            elif placement.phase == "owned":
+            elif placement.phase != "activating":
                 self._accept(edge, snapshot, fx)
 
     def _accept(self, edge: str, snapshot: Snapshot, fx: Effects) -> None:
@@ -167,13 +212,7 @@ class Directory:
         if kept is not None and snapshot.revision < kept.revision:
             fx.count("checkpoints_total", "behind")
             return
-        if kept is None or snapshot.revision > kept.revision:
-            row = messages.encode_received(snapshot)
-            self._keep(snapshot, row)
-            fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
-            fx.count("checkpoints_total", "stored")
-        else:
-            fx.count("checkpoints_total", "known")
+        self._store(snapshot, fx)
         mark = StableMark(
             twin=snapshot.twin,
             epoch=snapshot.epoch,
@@ -183,13 +222,27 @@ class Directory:
         )
         self._marks.setdefault(edge, []).append(mark)
 
+    def _store(self, snapshot: Snapshot, fx: Effects) -> None:
+        kept = self.snapshots.get(snapshot.twin)
+        if kept is not None and snapshot.revision <= kept.revision:
+            fx.count("checkpoints_total", "known")
+            return
+        row = messages.encode_received(snapshot)
+        self._keep(snapshot, row)
+        fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
+        fx.count("checkpoints_total", "stored")
+
     def _depose(self, edge: str, twin: str, fx: Effects) -> None:
         """Whoever speaks of a twin without owning it is told to let go (C6)."""
         fx.count("fenced_total", "event")
         placement = self.placements.get(twin)
+        if placement is not None and placement.owner != edge:
+            self._release(edge, twin, fx)
+
+    def _release(self, edge: str, twin: str, fx: Effects) -> None:
         store = self._stores.get(edge)
-        if placement is not None and store is not None and placement.owner != edge:
-            release = Release(store=store, twin=twin, epoch=placement.epoch)
+        if store is not None:
+            release = Release(store=store, twin=twin, epoch=self.placements[twin].epoch)
             fx.sends.append(Send(topics.order(edge), messages.encode(release)))
 
     # --- what is repeated ---------------------------------------------------------------
@@ -202,7 +255,7 @@ class Directory:
         batch = list(islice(self._repeat, REPUBLISH_TWINS_MAX))
         for twin in batch:
             placement = self.placements[twin]
-            if placement.phase == "owned":
+            if placement.phase != "activating":
                 self._assign(twin, placement, fx)
         if len(batch) == REPUBLISH_TWINS_MAX:
             return True
@@ -234,16 +287,15 @@ class Directory:
 
     def _order(self, twin: str, fx: Effects) -> None:
         placement = self.placements[twin]
-        kept = self.snapshots.get(twin)
-        activate = Activate(
-            store=self._stores[placement.owner],
-            twin=twin,
-            epoch=placement.epoch,
-            snapshot=messages.parse(messages.SNAPSHOT, kept.row) if kept else None,
-        )
-        fx.sends.append(Send(topics.order(placement.owner), messages.encode(activate)))
+        store = self._stores[placement.owner]
+        order: Activate | Seal = Seal(store=store, twin=twin, epoch=placement.epoch)
+        if placement.phase == "activating":
+            kept = self.snapshots.get(twin)
+            snapshot = messages.parse(messages.SNAPSHOT, kept.row) if kept else None
+            order = Activate(store=store, twin=twin, epoch=placement.epoch, snapshot=snapshot)
+        fx.sends.append(Send(topics.order(placement.owner), messages.encode(order)))
 
-    def _move_to(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
+    def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
         self._place(twin, placement)
         self._attempts.pop(twin, None)
         self._orders.set(twin, now.monotonic_s)
@@ -255,7 +307,7 @@ class Directory:
             self._load[before.owner] -= 1
         self._load[placement.owner] = self._load.get(placement.owner, 0) + 1
         self.placements[twin] = placement
-        if placement.phase == "activating":
+        if placement.phase != "owned":
             self._orders.set(twin, 0.0)
 
     def _keep(self, snapshot: Snapshot, row: bytes) -> None:
@@ -266,4 +318,6 @@ class Directory:
 
 def _placement_row(twin: str, placement: Placement) -> Put:
     row = {"phase": placement.phase, "owner": placement.owner, "epoch": placement.epoch}
+    if placement.target is not None:
+        row["target"] = placement.target
     return Put(PLACEMENT_ROW, twin, messages.dump(row))

@@ -14,11 +14,14 @@ from typing import Any
 from cloud.directory import SNAPSHOT_ROW, Directory
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
+    Answer,
+    Asked,
     Connected,
     Disconnected,
     Effects,
     Event,
     Message,
+    Move,
     Now,
     Row,
     Send,
@@ -31,6 +34,7 @@ from twin_runtime.core.orders import (
     Activated,
     Checkpoint,
     Hello,
+    Sealed,
 )
 
 NEVER = float("inf")
@@ -75,19 +79,7 @@ class CloudMachine:
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
         fx = Effects()
         for event in events:
-            match event:
-                case Message(topic, payload):
-                    self._hear(topic, payload, now, fx)
-                case Connected():
-                    self._connected = True
-                    self._say("online", now, fx)
-                    self._repeat_due_s = now.monotonic_s
-                    self.directory.begin_again()
-                case Disconnected():
-                    self._connected = False
-                    self._beat_due_s = self._repeat_due_s = NEVER
-                case Stopping():
-                    self._say("offline", now, fx)
+            self._take(event, now, fx)
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
         if now.monotonic_s >= self._repeat_due_s:
@@ -100,13 +92,31 @@ class CloudMachine:
                 fx.wake_by(due_s - now.monotonic_s)
         return fx
 
+    def _take(self, event: Event, now: Now, fx: Effects) -> None:
+        match event:
+            case Message(topic, payload):
+                self._hear(topic, payload, now, fx)
+            case Asked(number, Move(twin, target)):
+                refused = self.directory.move(twin, target, now, fx)
+                fx.answers.append(Answer(number, refused))
+            case Connected():
+                self._connected = True
+                self._say("online", now, fx)
+                self._repeat_due_s = now.monotonic_s
+                self.directory.begin_again()
+            case Disconnected():
+                self._connected = False
+                self._beat_due_s = self._repeat_due_s = NEVER
+            case Stopping():
+                self._say("offline", now, fx)
+
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
         return {"twins": self._phases}
 
     def _phases(self) -> dict[str, int]:
         counted = Counter(placed.phase for placed in self.directory.placements.values())
-        return {"activating": counted["activating"], "owned": counted["owned"]}
+        return {phase: counted[phase] for phase in ("activating", "owned", "sealing")}
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:
@@ -130,6 +140,8 @@ class CloudMachine:
                 self.directory.hello(edge, event.store, now, fx)
             case Activated():
                 self.directory.activated(edge, event, fx)
+            case Sealed():
+                self.directory.sealed(edge, event, now, fx)
             case Checkpoint():
                 self.directory.checkpoint(edge, event, fx)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from twin_runtime.core.effects import Act, Event, Note, Now, Row, Send, Write
+from twin_runtime.core.effects import Act, Answer, Event, Note, Now, Row, Send, Write
 from twin_runtime.core.ids import StoreId
 
 
@@ -90,6 +90,10 @@ class Health:
     reason: str = "starting"
 
 
+def _nobody(_: object) -> None:
+    """What is done where nothing can act, and nobody waits for an answer."""
+
+
 @dataclass(slots=True)
 class Ports:
     """What one machine is run with. `view` is the committed state, for readers."""
@@ -100,4 +104,5 @@ class Ports:
     recorder: Recorder
     health: Health = field(default_factory=Health)
     view: dict[str, Any] = field(default_factory=dict)
-    act: Callable[[Act], None] | None = None
+    act: Callable[[Act], None] = _nobody
+    answer: Callable[[Answer], None] = _nobody

@@ -168,21 +168,26 @@ class _Shell:
             began_s = ports.clock.now().monotonic_s
             await self._commit(fx)
             fx.observed.append(("commit_seconds", ports.clock.now().monotonic_s - began_s))
-        for key, value in fx.shown:
-            if value is None:
-                ports.view.pop(key, None)
-            else:
-                ports.view[key] = value
+        self._show(fx)
         if fx.sends:
             await ports.bus.publish(fx.sends)
         if fx.timed is not None:
             fx.observed.append((fx.timed, ports.clock.now().monotonic_s - taken_s))
-        if ports.act is not None:
-            for act in fx.acts:
-                ports.act(act)
+        for act in fx.acts:
+            ports.act(act)
+        for answer in fx.answers:
+            ports.answer(answer)
         ports.recorder.record(fx.counts, fx.observed, fx.notes)
         if fx.stop is not None:
             raise Stopped(fx.stop)
+
+    def _show(self, fx: Effects) -> None:
+        view = self._ports.view
+        for key, value in fx.shown:
+            if value is None:
+                view.pop(key, None)
+            else:
+                view[key] = value
 
     async def _commit(self, fx: Effects) -> None:
         health = self._ports.health

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from cloud.directory import EDGE_ROW, PLACEMENT_ROW, SNAPSHOT_ROW
 from device_agent.machine import DEVICE_ROW
 from edge_node.history import HISTORY
-from edge_node.twins import TWIN_ROW
+from edge_node.twins import SEALED_ROW, TWIN_ROW
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append, Delete, Put, Write
 from twin_runtime.core.outbox import ROWS
@@ -58,6 +58,7 @@ class Lineage:
     store: str
     entries: list[Entry]
     tokens: set[int]
+    sealed: bool = False
 
 
 @dataclass(slots=True)
@@ -172,9 +173,12 @@ class Checkers:
     def edge_committed(self, edge: str, store: str, writes: Sequence[Write]) -> None:
         """An edge stored twins, with the reports that it applied to them."""
         for write in writes:
-            if isinstance(write, Put) and write.kind == TWIN_ROW:
+            if isinstance(write, Put) and write.kind in (TWIN_ROW, SEALED_ROW):
                 row = messages.load(write.value)
                 lineage = self._lineage(edge, store, write.key, row["epoch"])
+                if write.kind == TWIN_ROW and lineage.sealed:
+                    raise Violation(f"G4: {edge} goes on with {write.key}, which it has sealed")
+                lineage.sealed = write.kind == SEALED_ROW
                 key = f"{write.key}/{row['epoch']}"
                 for entry in writes:
                     if isinstance(entry, Append) and (entry.log, entry.key) == (HISTORY, key):
@@ -241,13 +245,13 @@ class Checkers:
             if (twin, epoch) in self._bases or (before and epoch <= before["epoch"]):
                 raise Violation(f"G4: epoch {epoch} of {twin} is issued again")
             self._bases[twin, epoch] = self.snapshots[twin]
-        elif before is None or placement != {**before, "phase": "owned"}:
-            raise Violation(f"G4: {twin} is owned as {placement} after {before}")
+        elif before is None or not _follows(before, placement):
+            raise Violation(f"G4: {twin} is placed as {placement} after {before}")
         self.placements[twin] = placement
 
     def _keep(self, twin: str, row: dict[str, Any]) -> None:
         placement, kept = self.placements[twin], self.snapshots[twin]
-        if placement["phase"] != "owned" or row["epoch"] != placement["epoch"]:
+        if placement["phase"] == "activating" or row["epoch"] != placement["epoch"]:
             raise Violation(f"G4: a snapshot at epoch {row['epoch']} is taken at {placement}")
         lineage = self.lineages.get((twin, row["epoch"]))
         if lineage is None or len(lineage.entries) < row["revision"]:
@@ -299,6 +303,14 @@ class Checkers:
             f"G6: {twin} measured {device.newest}, its twin has {newest}, the snapshot"
             f" {len(snapshot)} of {len(entries)} revisions, the outbox {device.rows_left} reports"
         )
+
+
+def _follows(before: Mapping[str, Any], placement: Mapping[str, Any]) -> bool:
+    """Whether a placement at the same epoch may come after another."""
+    if (before["owner"], before["epoch"]) != (placement["owner"], placement["epoch"]):
+        return False
+    phases = before["phase"], placement["phase"]
+    return phases in {("activating", "owned"), ("owned", "sealing"), ("sealing", "sealing")}
 
 
 def _position(key: str) -> tuple[int, int]:

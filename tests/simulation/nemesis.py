@@ -30,6 +30,8 @@ class Victims(Protocol):
     def crash(self, process: Process) -> None: ...
     def lose_disk(self, process: Process) -> None: ...
     def usurp(self, process: Process) -> None: ...
+    def twins(self) -> list[str]: ...
+    def move(self, twin: str, target: Process) -> None: ...
 
 
 class Nemesis:
@@ -55,6 +57,7 @@ class Nemesis:
             (faults.edge_disk_loss_per_s, self._lose_edge_disk),
             (faults.device_disk_loss_per_s, self._lose_device_disk),
             (faults.usurper_per_s, self._usurp),
+            (faults.move_per_s, self._move),
         ]
         rates = [rate for rate, _ in kinds]
         while sum(rates) > 0:
@@ -121,3 +124,7 @@ class Nemesis:
 
     def _usurp(self) -> None:
         self._victims.usurp(self._rng.choice(self._victims.edges()))
+
+    def _move(self) -> None:
+        twin = self._rng.choice(self._victims.twins())
+        self._victims.move(twin, self._rng.choice(self._victims.edges()))

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from tests.simulation.faults import Faults
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
-from twin_runtime.core.effects import Effects, Event, Machine, Note, Now, Row, Send, Write
+from twin_runtime.core.effects import Asked, Effects, Event, Machine, Note, Now, Row, Send, Write
 from twin_runtime.core.ids import StoreId
 from twin_runtime.ports import LogEntry, Ports
 from twin_runtime.shell import Inbox, run
@@ -94,6 +94,7 @@ class Process:
         self._broker = broker
         self._rng = rng
         self._witness = witness
+        self._inbox = Inbox()
         self._running = asyncio.Event()
         self._running.set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,10 +114,14 @@ class Process:
         bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
         machine = _WatchedMachine(self.role.build(self.store_id), self)
         ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent())
-        inbox = Inbox()
+        self._inbox = inbox = Inbox()
         self._begin(run(machine, ports, inbox, self._commit), "shell")
         if self.role.sampler is not None:
             self._begin(self.role.sampler(inbox), "sampler")
+
+    def ask(self, asked: Asked) -> None:
+        """Somebody asks for something; nobody waits for the answer."""
+        self._inbox.push([asked])
 
     def crash(self) -> None:
         """Cut the power."""

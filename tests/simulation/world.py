@@ -27,7 +27,7 @@ from tests.simulation.history import Happening, History
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.processes import HISTORY_BOUND, Process, Role
 from twin_runtime.core import messages, topics
-from twin_runtime.core.effects import Delete, Event, Message, Sample, Send, Write
+from twin_runtime.core.effects import Asked, Delete, Event, Message, Move, Sample, Send, Write
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.messages import Description, FeatureSpec
 from twin_runtime.shell import Inbox
@@ -109,6 +109,7 @@ class World:
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
         ]
         self._deposed: list[Process] = []
+        self._moves = 0
 
     async def live(self) -> str:
         """Go through both phases; return what was violated, or ''."""
@@ -273,6 +274,16 @@ class World:
         usurper = self._process(process.name, process.role, process.disks + 1)
         self._edges[self._edges.index(process)] = usurper
         usurper.start()
+
+    def twins(self) -> list[str]:
+        return list(self.checkers.devices)
+
+    def move(self, twin: str, target: Process) -> None:
+        """Ask the cloud to move a twin; a cloud that is down hears nothing."""
+        self._moves += 1
+        if self._cloud.alive:
+            self.did(twin, f"is to move to {target.name}")
+            self._cloud.ask(Asked(self._moves, Move(twin, target.name)))
 
     def _start(self, process: Process) -> None:
         if not process.alive and process not in self._deposed:

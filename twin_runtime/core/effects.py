@@ -73,10 +73,38 @@ class Acted:
     reason: str = ""
 
 
-Event = Message | Connected | Disconnected | Stopping | Sample | Acted
+class Move(NamedTuple):
+    """A request: let `target` own the twin."""
+
+    twin: str
+    target: str
+
+
+class Asked(NamedTuple):
+    """Somebody asks for something, and waits for the `Answer` with the same number."""
+
+    number: int
+    request: Move
+
+
+Event = Message | Connected | Disconnected | Stopping | Sample | Acted | Asked
 
 
 # --- effects ------------------------------------------------------------------------
+
+
+class Refused(NamedTuple):
+    """Why something that was asked for is not done."""
+
+    code: str
+    message: str
+
+
+class Answer(NamedTuple):
+    """What became of a request, said once it is durable; None: it is done or under way."""
+
+    number: int
+    refused: Refused | None
 
 
 class Put(NamedTuple):
@@ -153,6 +181,7 @@ class Effects:
     writes: list[Write] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     shown: list[tuple[str, Any]] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     observed: list[tuple[str, float]] = field(default_factory=list)
