@@ -4,24 +4,26 @@ If the simulation does not find a mistake within `SEEDS_MAX` seeds, it is the si
 that is not good enough.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from cloud.directory import Directory
 from device_agent.machine import DeviceMachine
+from edge_node.checkpoints import packets
 from edge_node.machine import EdgeMachine
+from edge_node.twins import SEALED_ROW, TWIN_ROW, Twins
 from twin_runtime import shell
 from twin_runtime.core import messages, orders, ownership, twin
 from twin_runtime.core.agenda import Agenda
-from twin_runtime.core.effects import Effects
+from twin_runtime.core.effects import Effects, Row, Send
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.messages import ReportAck, Snapshot, Window
 from twin_runtime.core.outbox import Appended, Outbox
 from twin_runtime.core.ownership import Placement
-from twin_runtime.core.twin import Applied, Twin
+from twin_runtime.core.twin import Applied, Phase, Twin
 
 SEEDS_MAX = 500
 
@@ -38,6 +40,16 @@ _new_outbox = DeviceMachine._new_outbox
 _obey = EdgeMachine._obey
 _hear_ack = Outbox.acknowledge
 _append = Outbox.append
+_seal = twin.seal
+_sealed = Directory.sealed
+_checkpoint = Twins._checkpoint
+_restore_twins = Twins.restore
+
+
+@contextmanager
+def _both(one: AbstractContextManager[Any], other: AbstractContextManager[Any]) -> Iterator[None]:
+    with one, other:
+        yield
 
 
 def publish_before_commit() -> AbstractContextManager[Any]:
@@ -127,6 +139,43 @@ def restart_without_resending() -> AbstractContextManager[Any]:
     return patch.object(Directory, "restore", restore)
 
 
+def go_on_applying_after_a_seal() -> AbstractContextManager[Any]:
+    def seal(held: Twin | None, epoch: int) -> Twin | None:
+        sealed = _seal(held, epoch)
+        return held if sealed is not None and held is not None else None
+
+    def packet(self: Twins, now: Any, fx: Effects) -> None:
+        asked = [self._twins[each] for each in self._checkpoints._asked]
+        _checkpoint(self, now, fx)
+        rows = (twin.encode(each) for each in asked if each.phase is Phase.ACTIVE)
+        fx.sends += (Send(self._event, packet) for packet in packets("sealed", rows))
+
+    return _both(patch.object(twin, "seal", seal), patch.object(Twins, "_checkpoint", packet))
+
+
+def go_on_after_a_restart_of_a_sealed_edge() -> AbstractContextManager[Any]:
+    def restore(self: Twins, rows: Any, fx: Effects) -> None:
+        active = (Row(TWIN_ROW if row.kind == SEALED_ROW else row.kind, *row[1:]) for row in rows)
+        _restore_twins(self, active, fx)
+
+    return patch.object(Twins, "restore", restore)
+
+
+def drop_what_is_handed_over() -> AbstractContextManager[Any]:
+    def sealed(self: Directory, *event: Any) -> None:
+        with patch.object(Directory, "_store", lambda *_: None):
+            _sealed(self, *event)
+
+    return patch.object(Directory, "sealed", sealed)
+
+
+def begin_the_next_epoch_before_the_seal() -> AbstractContextManager[Any]:
+    def move(placement: Placement, target: EdgeId) -> Placement | None:
+        return ownership.reassign(placement, target)
+
+    return patch.object(ownership, "move", move)
+
+
 def take_checkpoints_of_any_epoch() -> AbstractContextManager[Any]:
     return patch.object(ownership, "is_current", lambda *_: True)
 
@@ -181,6 +230,10 @@ CANARIES: tuple[Canary, ...] = (
     forget_the_epochs_on_restart,
     restart_without_resending,
     take_checkpoints_of_any_epoch,
+    go_on_applying_after_a_seal,
+    go_on_after_a_restart_of_a_sealed_edge,
+    drop_what_is_handed_over,
+    begin_the_next_epoch_before_the_seal,
     drop_what_is_only_applied,
     believe_a_deposed_owner,
     renumber_on_a_stale_acknowledgement,

@@ -14,7 +14,8 @@ its device, so a report is known again wherever it turns up and however it is nu
     G3  what a device deletes, or marks as stable, is in the cloud's snapshot; what it
         gives up for want of room is at its owner's, and counted
     G4  an epoch is issued once, to one edge, and held by one store; a snapshot comes from
-        the owner at the current epoch, and continues the one before
+        the owner at the current epoch, and continues the one before; what is handed over in
+        a move is all there is, and stays so
 
 Excused, and only here: tokens whose device gave them up or lost its disk ("unsheltered")
 may end with the disk of the one edge that had them.
@@ -59,6 +60,7 @@ class Lineage:
     entries: list[Entry]
     tokens: set[int]
     sealed: bool = False
+    closed: bool = False  # the next epoch has begun with all of it
 
 
 @dataclass(slots=True)
@@ -212,6 +214,8 @@ class Checkers:
 
     def _fold(self, twin: str, lineage: Lineage, entry: Entry) -> None:
         position = entry.session, entry.seq
+        if lineage.closed:
+            raise Violation(f"G4: {twin} takes {position} though it was handed over")
         last = lineage.entries[-1] if lineage.entries else Entry(0, 0, {})
         begins = entry.session > last.session and entry.seq == 1
         follows = entry.session == last.session and entry.seq == last.seq + 1
@@ -233,14 +237,17 @@ class Checkers:
             if write.kind == EDGE_ROW:
                 self._stores[write.key] = write.value.decode()
             elif write.kind == PLACEMENT_ROW:
-                self._place(write.key, messages.load(write.value))
+                failover = any(isinstance(each, Put) and each.kind == EDGE_ROW for each in writes)
+                self._place(write.key, messages.load(write.value), failover=failover)
             elif write.kind == SNAPSHOT_ROW:
                 self._keep(write.key, messages.load(write.value))
             if write.kind != EDGE_ROW:
                 self._check_promises(write.key)
 
-    def _place(self, twin: str, placement: dict[str, Any]) -> None:
+    def _place(self, twin: str, placement: dict[str, Any], *, failover: bool) -> None:
         before, epoch = self.placements.get(twin), placement["epoch"]
+        if before and before["phase"] == "sealing" and epoch > before["epoch"] and not failover:
+            self._hand_over(twin, before["epoch"])
         if placement["phase"] == "activating":
             if (twin, epoch) in self._bases or (before and epoch <= before["epoch"]):
                 raise Violation(f"G4: epoch {epoch} of {twin} is issued again")
@@ -248,6 +255,14 @@ class Checkers:
         elif before is None or not _follows(before, placement):
             raise Violation(f"G4: {twin} is placed as {placement} after {before}")
         self.placements[twin] = placement
+
+    def _hand_over(self, twin: str, epoch: int) -> None:
+        """A planned move takes all of the twin along, and nothing is added behind it."""
+        lineage, snapshot = self.lineages[twin, epoch], self.snapshots[twin]
+        if lineage.entries != snapshot:
+            have, has = len(lineage.entries), len(snapshot)
+            raise Violation(f"G1: {twin} is handed over with {has} of its {have} revisions")
+        lineage.closed = True
 
     def _keep(self, twin: str, row: dict[str, Any]) -> None:
         placement, kept = self.placements[twin], self.snapshots[twin]
