@@ -10,6 +10,10 @@ from twin_runtime.physics.federated import weighted_mean
 from twin_runtime.physics.geometry import distance_m
 from twin_runtime.physics.network_size import image_classifier
 from twin_runtime.physics.units import dbm_to_w
+from twin_runtime.problems.edge_association import PROBLEM
+from twin_runtime.problems.edge_association_round import average_action, round_parts_s
+from twin_runtime.problems.environment import Environment
+from twin_runtime.problems.scenarios.five_stations import FiveStations
 from twin_runtime.solvers.balance import (
     balanced_counts,
     exact_hosts,
@@ -64,6 +68,37 @@ def test_v3_rates_of_the_sub_channels_and_of_the_broadcast() -> None:
     assert rate_bps(34.0) == approx([121539058, 98434808, 99545852, 90340791, 86750652])
     downlink = 5 * rate_bps(42.0)
     assert downlink == approx([995054059, 871211998, 877286340, 826483029, 806340368])
+
+
+def test_v4_a_round_of_average_hosting_by_its_parts() -> None:
+    world = Environment(PROBLEM, FiveStations(load_max=0.0, fades=False), seed=0)
+    assert world.state.rate_bps[0, :, 0] == approx(
+        [121539058, 98434808, 99545852, 90340791, 86750652]
+    )
+    assert world.state.broadcast_bps[0] == approx(
+        [995054059, 871211998, 877286340, 826483029, 806340368]
+    )
+    action = average_action(world.state)
+    parts = {
+        name: float(value[0]) for name, value in PROBLEM.cost(world.state, action).parts.items()
+    }
+    assert parts["training_s"] == approx(5.555556)
+    assert parts["aggregation_s"] == pytest.approx(0.047922, abs=5e-7)
+    assert parts["upload_s"] == approx(1.847028)
+    assert parts["block_s"] == approx(0.01874499)
+    assert parts["verification_s"] == approx(1.481481)
+    assert parts["download_s"] == approx(0.08558133)
+    assert parts["round_s"] == approx(9.036313)
+    assert parts["pipelined_s"] == approx(8.817072)
+
+
+def test_v4_the_printed_form_uploads_one_model_per_twin_and_leaves_out_what_follows() -> None:
+    scenario = FiveStations(load_max=0.0, fades=False, upload="per_twin")
+    world = Environment(PROBLEM, scenario, seed=0)
+    parts = round_parts_s(world.state, average_action(world.state))
+    assert parts["upload_s"] == approx(36.94056)
+    printed = parts["training_s"] + parts["upload_s"] + parts["block_s"]
+    assert printed == approx(42.51486)
 
 
 def test_v5_shares_of_the_uplink() -> None:

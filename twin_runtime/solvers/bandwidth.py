@@ -54,7 +54,7 @@ class _Flat(NamedTuple):
 
 
 def flat_shares(*, demand_s: Real, ready_s: Real = 0.0) -> Shares:
-    """Shares of a flat channel. [P4] S7 (S1 without, S2 with ready times).
+    """Shares of a flat channel. [P4] S1, S2 (with ready times).
 
     Args:
         demand_s: what each upload takes on the whole channel, >= 0 `[..., M]`.
@@ -66,7 +66,7 @@ def flat_shares(*, demand_s: Real, ready_s: Real = 0.0) -> Shares:
 
 
 def selective_shares(*, demand_bits: Real, rate_bps: Real) -> Shares:
-    """Shares of each sub-channel when all begin at once. [P4] S7 (S3).
+    """Shares of each sub-channel when all begin at once. [P4] S3.
 
     Args:
         demand_bits: what each station sends, >= 0 `[..., M]`.
@@ -87,7 +87,7 @@ def selective_shares(*, demand_bits: Real, rate_bps: Real) -> Shares:
 
 
 def selective_shares_after(*, demand_bits: Real, rate_bps: Real, ready_s: Real) -> Shares:
-    """Shares of each sub-channel when stations begin at different times. [P4] S7 (S3).
+    """Shares of each sub-channel when stations begin at different times. [P4] S3.
 
     A finish T is possible if rates of demand / (T - ready) are. The prices of the linear
     program at one T give a later T that is necessary: a flat problem with these prices. So

@@ -105,7 +105,7 @@ class Stations:
 
 
 def joint_association(*, stations: Stations, twins: int, cycles: float) -> Association:
-    """Counts and shares of the shortest round of three phases. [P4] S7 (S8).
+    """Counts and shares of the shortest round of three phases. [P4] S8.
 
     Args:
         stations: of one or many worlds.
@@ -120,7 +120,7 @@ def joint_association(*, stations: Stations, twins: int, cycles: float) -> Assoc
 
 
 def joint_pipelined(*, stations: Stations, twins: int, cycles: float) -> Association:
-    """Counts and flat shares of the shortest pipelined round. [P4] S7 (S9).
+    """Counts and flat shares of the shortest pipelined round. [P4] S9.
 
     A station's rate is its whole uplink's, the sum over sub-channels. For a finish T the best
     counts are greedy, as their need of the uplink is convex; for counts the earliest T is a
@@ -161,7 +161,7 @@ def learning_association(
     constant_s: float,
     learning: Learning,
 ) -> LearningAssociation:
-    """Counts, shares and batches of the shortest training of one world. [P4] S7 (S10).
+    """Counts, shares and batches of the shortest training of one world. [P4] S10.
 
     With batches that fit the stations, counts should minimise sum K^2 / f: they do, in each
     set of participants, and the least of all sets is taken. The bound is of samples split as
@@ -202,7 +202,7 @@ def learning_association(
 def learning_hosts(
     *, samples: Real, frequency_hz: Real, constant_s: float, learning: Learning
 ) -> Hosts:
-    """Hosts of different twins of one world for the shortest training. [P4] S7 (S11).
+    """Hosts of different twins of one world for the shortest training. [P4] S11.
 
     All hostings are tried where they are few; else the longest first, then moves and swaps by
     the value of the batches that then are best. The bound is of samples split as speeds are.

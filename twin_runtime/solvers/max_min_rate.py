@@ -22,6 +22,7 @@ from twin_runtime.physics.arguments import Array, Booleans
 
 STEPS_MAX = 60  # 8 to 20 are usual
 GAP_MAX = 1e-11  # relative, between the least rate and its bound, where iteration ends
+CENTRE_MIN = 1e-14  # of z: products of shares and slacks aim no lower, where rounding decides
 STAY_INSIDE = 0.9995  # part of the way to the border that a step may go
 
 
@@ -111,7 +112,8 @@ def _step(point: _Point, gain: Array, used: Booleans, open_worlds: Booleans) -> 
     far = _direction(point, gain, used, matrix, (product, point.least * point.least_slack))
     reached = _moved(point, far, _lengths(point, far, used, 1.0))
     left = (reached.share * reached.slack).sum(axis=(1, 2), where=used)
-    centring = ((left + reached.least * reached.least_slack) / gap) ** 3 * gap / variables
+    shrunk = (left + reached.least * reached.least_slack) / gap
+    centring = np.maximum(shrunk**3 * gap / variables, CENTRE_MIN * point.least)
     near = _direction(
         point,
         gain,
