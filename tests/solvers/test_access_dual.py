@@ -63,7 +63,7 @@ def test_a_policy_that_keeps_every_promise_is_no_faster_than_the_bound(seed: int
     slots = trace(seed, rate=0.2, budget_j=0.12)
     delay_s, short, over = driven(slots)
     assert short * SLOTS <= 2.5
-    assert over <= 0.01
+    assert over <= 0.02
     bound = delay_bound(slots, COUNT)
     # what the policy leaves unkept at the end is worth its price
     slack = bound.slot_price.sum() * max(short, 0.0) + bound.energy_price.sum() * max(over, 0.0)

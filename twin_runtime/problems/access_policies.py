@@ -26,6 +26,7 @@ from twin_runtime.solvers.access_slot import Slot
 
 Policy = Callable[[State, np.random.Generator], Action]
 
+OWED_DIGITS = 6  # what two devices are owed is a sum of rates: equal but for rounding
 PRIORITY_SHARE = 0.5  # beta of CS-UCB-Q; from 0.02 to 0.5 it changes nothing by 1 %
 
 
@@ -66,9 +67,10 @@ def random_exact(state: State, generator: np.random.Generator) -> Action:
 
 
 def top_priority(state: State, generator: np.random.Generator) -> Action:
-    """The devices that are owed most, at the best clocks for them."""
-    del generator
-    return decode(state, {"score": state.priority_queue + state.rate_min})
+    """The devices that are owed most, by chance where equal, at the best clocks for them."""
+    owed = np.round(state.priority_queue + state.rate_min, OWED_DIGITS)
+    tie = generator.random(owed.shape) * 10.0**-OWED_DIGITS
+    return decode(state, {"score": owed + tie})
 
 
 def oracle(state: State, generator: np.random.Generator) -> Action:
