@@ -11,7 +11,7 @@ from twin_runtime.physics.geometry import distance_m
 from twin_runtime.physics.network_size import image_classifier
 from twin_runtime.physics.units import dbm_to_w
 from twin_runtime.problems.edge_association import PROBLEM
-from twin_runtime.problems.edge_association_round import average_action, round_parts_s
+from twin_runtime.problems.edge_association_round import average_action, round_parts_s, rounds_of
 from twin_runtime.problems.environment import Environment
 from twin_runtime.problems.scenarios.five_stations import FiveStations
 from twin_runtime.solvers.balance import (
@@ -145,6 +145,8 @@ def test_v7_batches_rounds_and_the_local_accuracy() -> None:
     rounds = global_rounds(local_accuracy=0.5, global_target=0.01, constant=10)
     noise = gradient_noise(fraction=0.1, samples=np.full(100, 500))
     assert rounds_with_noise(rounds=rounds, noise=noise, noise_scale=0.02) == approx(108.6820)
+    world = Environment(PROBLEM, FiveStations(), seed=0)
+    assert rounds_of(world.state, average_action(world.state).fraction) == approx([108.6820])
 
 
 def test_v10_first_stakes_are_whole_coins() -> None:

@@ -21,11 +21,8 @@ from twin_runtime.problems.edge_association_round import (
 )
 from twin_runtime.solvers.balance import longest_first
 from twin_runtime.solvers.bandwidth import flat_shares
-from twin_runtime.solvers.edge_association import (
-    Stations,
-    joint_association,
-    learning_association,
-)
+from twin_runtime.solvers.edge_association import Stations, joint_association
+from twin_runtime.solvers.learning_association import learning_association
 from twin_runtime.solvers.per_twin_upload import joint_per_twin_selective
 
 Policy = Callable[[State, np.random.Generator], Action]

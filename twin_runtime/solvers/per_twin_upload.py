@@ -11,7 +11,13 @@ from scipy.optimize import LinearConstraint, milp
 
 from twin_runtime.physics.arguments import Array, InvalidArgument, positive
 from twin_runtime.solvers.certificate import Infeasible
-from twin_runtime.solvers.edge_association import Association, Stations, all_sets, best_of_sets
+from twin_runtime.solvers.edge_association import (
+    Association,
+    Stations,
+    all_sets,
+    best_of_sets,
+    check_twins,
+)
 
 WHOLE = 1e-9  # twins: a time that is k twins' is enough for k, whatever its rounding
 
@@ -107,9 +113,8 @@ def _constraints(
 
 def _per_twin(stations: Stations, twins: int, cycles: float) -> tuple[Array, Array]:
     """What a twin takes at each station: seconds of training, and of the whole uplink."""
-    if twins < 1:
-        raise InvalidArgument(f"twins is {twins}; it must be at least 1")
-    whole = float(positive("cycles", cycles)) + stations.aggregation_cycles
+    check_twins(twins, cycles)
+    whole = cycles + stations.aggregation_cycles
     airtime = stations.upload_bits / stations.rate_bps.sum(axis=-1)
     return whole / stations.frequency_hz, airtime
 
