@@ -26,6 +26,7 @@ from twin_runtime.solvers.access_slot import Slot
 
 Policy = Callable[[State, np.random.Generator], Action]
 
+UNSEEN = 1e-3  # slots that a bandit takes for none: everybody is tried once before anybody twice
 OWED_DIGITS = 6  # what two devices are owed is a sum of rates: equal but for rounding
 PRIORITY_SHARE = 0.5  # beta of CS-UCB-Q; from 0.02 to 0.5 it changes nothing by 1 %
 
@@ -44,12 +45,9 @@ def round_robin(state: State, generator: np.random.Generator) -> Action:
 def bandit(state: State, generator: np.random.Generator) -> Action:
     """CS-UCB: the promptest devices, and those known too little; at their highest clocks."""
     del generator
-    if state.slot * state.park.scheduled < state.park.devices:  # everybody once
-        return full_speed(state, _turn(state))
-    count = state.scheduled_slots
-    return full_speed(
-        state, bandit_index(_mean_promptness(state), count, state.slot + 1, state.park.scheduled)
-    )
+    seen = np.maximum(state.scheduled_slots, UNSEEN)
+    index = bandit_index(_mean_promptness(state), seen, state.slot + 1, state.park.scheduled)
+    return full_speed(state, index)
 
 
 def priority_bandit(state: State, generator: np.random.Generator) -> Action:

@@ -59,7 +59,7 @@ def allocate_each(slot: Slot, devices: Integers, scheduled: Booleans) -> tuple[A
         Clocks `[worlds, n]`, 0 where not scheduled, and deadlines `[worlds]`.
     """
     chosen = slot.take((np.arange(len(devices))[:, np.newaxis], devices))
-    present = curves_of(chosen).masked(scheduled)
+    present = curves_of(chosen).among(scheduled)
     deadline, _, _ = best_deadline(present, slot.delay_weight)
     return np.where(scheduled, clocks_hz(chosen, deadline[:, np.newaxis]), 0.0), deadline
 
