@@ -15,6 +15,7 @@ from twin_runtime.physics.advantage import (
 )
 from twin_runtime.physics.arguments import Array
 from twin_runtime.physics.channel import shannon_rate_bps
+from twin_runtime.physics.convergence import contraction
 from twin_runtime.physics.federated import weighted_mean
 from twin_runtime.physics.geometry import manhattan_distance_m
 from twin_runtime.physics.mobility import Walk
@@ -231,13 +232,15 @@ def test_tv11_the_clipped_surrogate() -> None:
     to_seven_digits([kept, turned], [0.1, -0.275])
 
 
-def test_tv12_label_distance_and_federated_average() -> None:
+def test_tv12_label_distance_federated_average_and_contraction() -> None:
     far = label_distance(shares=[0.5, 0.5, 0.0, 0.0], reference_shares=np.full(4, 0.25))
     to_seven_digits(far, 1.0)
     model = weighted_mean(
         values=[[1.0, 2.0], [3.0, -1.0], [0.0, 4.0]], weights=[600.0, 300.0, 100.0], fallback=0.0
     )
     to_seven_digits(model, [1.5, 1.3])
+    left = contraction(rounds=10, learning_rate=0.1, smoothness=4.0, strong_convexity=0.5)
+    to_seven_digits(left, 0.4493290)
 
 
 def test_row_5_the_fit_peaks_off_zero_and_is_negative_for_a_handful() -> None:

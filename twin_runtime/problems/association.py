@@ -25,7 +25,7 @@ from twin_runtime.problems.association_state import NOWHERE, Action, State, slot
 from twin_runtime.problems.problem import Cost, Problem, Scores, Spec, Tensor
 from twin_runtime.problems.scenarios.mobile_users import MobileUsers
 from twin_runtime.solvers.association import place
-from twin_runtime.solvers.association_repair import place_in_turn, repair
+from twin_runtime.solvers.association_repair import largest_first, place_in_turn, repair
 
 OVERLOAD_ROUNDING = 1e-9  # a budget that is just used up is not exceeded
 
@@ -62,11 +62,11 @@ def decode(state: State, scores: Scores) -> Action:
     """Twins in turn by `scores["scores"]` `[batch, users, edges]`, repaired, with best shares."""
     slot = slot_of(state)
     wanted = np.asarray(scores["scores"], dtype=np.float64)
-    return finish(state, repair(slot, place_in_turn(slot, wanted), wanted))
+    return finish(state, repair(slot, place_in_turn(slot, wanted, largest_first(slot)), wanted))
 
 
 def finish(state: State, edge: Integers) -> Action:
-    """Any association with the shares that are best for it. [P3] S6.1."""
+    """Any association with the shares that are best for it. [P3] 6.1."""
     placed = place(slot_of(state), edge)
     return Action(placed.edge, placed.share)
 

@@ -132,7 +132,7 @@ def place(slot: Slot, edge: Integers) -> Placement:
 
 
 def worth(slot: Slot, edge: Integers, members: Booleans) -> Array:
-    """J of edges `[rows]` with sets of twins `[rows, twins]`, in the only world. [P3] S6.2.
+    """J of edges `[rows]` with sets of twins `[rows, twins]`, in the only world. [P3] 6.2.
 
     Minus infinity where the set does not fit, 0 where it is empty.
     """

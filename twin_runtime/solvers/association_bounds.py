@@ -31,12 +31,12 @@ def without_moves(slot: Slot) -> Slot:
 
 
 def gain_bound(slot: Slot) -> Array:
-    """The smaller of both bounds `[worlds]`. [P3] S6.3."""
+    """The smaller of both bounds `[worlds]`. [P3] 6.3."""
     return np.minimum(chord_bound(slot), packing_bound(slot))
 
 
 def chord_bound(slot: Slot) -> Array:
-    """Each twin for itself, at the price of the chord `[worlds]`. [P3] S6.3 (b)."""
+    """Each twin for itself, at the price of the chord `[worlds]`. [P3] 6.3 (b)."""
     valuation = slot.valuation
     energy = slot.compute_budget + slot.synchronisation_budget
     chord = saturation(energy=energy, scale=valuation.scale) / energy
@@ -60,7 +60,7 @@ def chord_bound(slot: Slot) -> Array:
 
 
 def packing_bound(slot: Slot) -> Array:
-    """All load packed onto full edges, all reuse water-filled `[worlds]`. [P3] S6.3 (c)."""
+    """All load packed onto full edges, all reuse water-filled `[worlds]`. [P3] 6.3 (c)."""
     valuation = slot.valuation
     load, useful = _frontier(slot)
     largest = slot.compute_budget.max(axis=1)[:, None]

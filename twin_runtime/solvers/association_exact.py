@@ -14,7 +14,7 @@ TWINS_MAX = 13  # 3^13 pairs of a set and its subset: some tens of megabytes
 
 
 def place_exactly(slot: Slot) -> Placement:
-    """The placement of the largest gain in the only world. [P3] (23), S6.2.
+    """The placement of the largest gain in the only world. [P3] (23), 6.2.
 
     Raises:
         InvalidArgument: more twins than sets can be enumerated for.

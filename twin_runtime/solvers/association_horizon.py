@@ -33,7 +33,7 @@ class Plan:
 
 
 def plan(stages: Sequence[Sequence[Slot]]) -> Plan:
-    """The path of the largest mean gain. [P3] (23), S6.3.
+    """The path of the largest mean gain. [P3] (23), 6.3.
 
     Args:
         stages: for each slot the instances, of one world each, in which all twins were on edge

@@ -58,17 +58,18 @@ def take(slot: Slot, twin: Integers, edge: Integers, residual: Residual) -> Resi
     return Residual(compute, upload)
 
 
-def place_in_turn(slot: Slot, scores: Array) -> Integers:
-    """Each twin, largest first, on the best-scored edge that still fits it. [P3] S4.
+def place_in_turn(slot: Slot, scores: Array, order: Integers) -> Integers:
+    """Each twin on the best-scored edge that still fits it. [P3] S4.
 
     Args:
         slot: the worlds.
         scores: `[worlds, twins, edges]`, higher is better.
+        order: `[worlds, twins]`, whose turn it is.
     """
     _check(slot, scores)
     edge = np.zeros(slot.new_samples.shape, dtype=np.int64)
     residual, world = begin_residual(slot), np.arange(slot.worlds)
-    for twin in largest_first(slot).T:
+    for twin in order.T:
         fit = fits(slot, twin, residual)
         wanted = np.where(fit, scores[world, twin], -np.inf).argmax(axis=1)
         chosen = np.where(fit.any(axis=1), wanted, least_overflow(slot, twin, residual))

@@ -58,7 +58,7 @@ class SetValues:
 
 def search(slot: Slot, host: Integers) -> Placement:
     """The best that moves reach in the only world, from where the twins are and from two packed
-    placements. [P3] (23), S6.2.
+    placements. [P3] (23), 6.2.
 
     Args:
         slot: one world.
@@ -73,7 +73,7 @@ def search_widely(
     slot: Slot, host: Integers, generator: np.random.Generator, rounds: int
 ) -> Placement:
     """As `search`, then `rounds` of tearing the best placement open in many ways, closing each
-    greedily and descending from the best. [P3] S6.2, "LNS"."""
+    greedily and descending from the best. [P3] 6.2, "LNS"."""
     values = SetValues(slot)
     found = [descend(values, start) for start in _starts(slot, host)]
     best = found[int(np.argmax(values.totals(np.stack(found))))]
@@ -103,12 +103,16 @@ def neighbours(slot: Slot, host: Integers) -> Integers:
     """Promising placements `[some, twins]` one move away: a twin relocated, two swapped, or an
     edge evacuated."""
     energy = _energy_now(slot, host)
-    moved = _relocated(slot, host, energy)
     swapped = _swapped(slot, host, energy)
     emptied = [_close(slot, host, host == edge, energy, (int(edge),)) for edge in np.unique(host)]
-    tried = np.stack([*moved, *swapped, *emptied])
+    tried = np.stack([*_relocated(slot, host, energy), *swapped, *emptied])
     changed: Integers = tried[(tried != host).any(axis=1)]
     return changed
+
+
+def relocations(slot: Slot, host: Integers) -> Integers:
+    """Promising placements `[some, twins]` in which one twin is elsewhere."""
+    return _relocated(slot, host, _energy_now(slot, host))
 
 
 def _starts(slot: Slot, host: Integers) -> list[Integers]:

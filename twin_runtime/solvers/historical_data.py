@@ -1,4 +1,4 @@
-"""How much of last slot's data each twin trains on again, given its edge: exact. [P3] (26), S6.1.
+"""How much of last slot's data each twin trains on again, given its edge: exact. [P3] 6.1.
 
 An edge maximises J(gamma) = w_U sum rho(n + gamma h) - w_C Norm(c0 + a gamma) over shares
 gamma in [0, 1] with b gamma <= Z. The paper calls this convex. It is not: Norm is concave, so
@@ -128,7 +128,7 @@ class _Response(NamedTuple):
 
 
 def allocate(edges: Edges) -> Allocation:
-    """The best shares of every edge, each with a bound. [P3] (26).
+    """The best shares of every edge, each with a bound. [P3] 6.1.
 
     Raises:
         Infeasible: an edge's budget does not even carry its new data.
@@ -159,7 +159,7 @@ def allocate(edges: Edges) -> Allocation:
 
 
 def allocate_two_ended(edges: Edges) -> Allocation:
-    """The better of two local optima, reached from no reuse and from full reuse. [P3] S6.1.
+    """The better of two local optima, reached from no reuse and from full reuse. [P3] 6.1.
 
     Each step improves the gain. The bound is the trivial one, all data at no further energy.
 

@@ -161,7 +161,7 @@ def reuse_at_price(
     price: Array,
     valuation: Valuation,
 ) -> Array:
-    """The shares that are best where a twin's whole history costs `price` > 0. [P3] S6.1.
+    """The shares that are best where a twin's whole history costs `price` > 0. [P3] 6.1.
 
     Args:
         new_samples: >= 0.
