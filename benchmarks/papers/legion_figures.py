@@ -1,6 +1,6 @@
 """The figures of `docs/papers/legion.md`: delay, energy and shares of one park."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ from twin_runtime.problems.scenarios.smart_park import SmartPark
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Runs = Mapping[str, Run]
+Runs = dict[str, Run]
 SEED: Final = 0
 SHOWN: Final = {
     "exact, V = 60": (HEAD_TO_HEAD, "#1f4e79"),
@@ -72,10 +72,12 @@ def _energy(axes: "Axes", runs: Runs) -> None:
 
 def _shares(axes: "Axes", runs: Runs) -> None:
     axes.boxplot(
-        [deficits(run.end)[0] for run in runs.values()],
-        tick_labels=list(runs),
+        [deficits(run.end)[0] for run in reversed(runs.values())],
+        tick_labels=list(reversed(runs)),
+        orientation="horizontal",
         whis=(1, 99),
         flierprops={"markersize": 2},
+        medianprops={"color": "black"},
     )
-    axes.axhline(0.0, color="#b0b0b0", linewidth=0.8)
-    axes.set(ylabel="promised less given share of slots [1]")
+    axes.axvline(0.0, color="#b0b0b0", linewidth=0.8)
+    axes.set(xlabel="promised less given share of slots [1]")

@@ -35,7 +35,7 @@ class Allocation(NamedTuple):
 def allocate(slot: Slot) -> Allocation:
     """The clocks of least cost when all devices of the slot, `[devices]`, are scheduled.
 
-    [P1] (22)(23), the smooth maximum left out.
+    [P1] (22)(23), 6.1; no smooth maximum is needed.
     """
     curves = curves_of(slot)
     deadline, low, high = best_deadline(curves, slot.delay_weight)
