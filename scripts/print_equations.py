@@ -3,8 +3,8 @@
     .venv/bin/python scripts/print_equations.py > docs/equations.md
 
 A public function of physics, solvers or problems cites its equations in its docstring as
-`[P1] (5)(6)`, `[P4] S3` or `[P5] 6.2`. Its test is one that names it: of the papers' own
-vectors if there is one, else the first that is found.
+`[P1] (5)(6)`, `[P4] S3` or `[P5] 6.2`. Its test is one that leads to it by name: of the
+papers' own vectors if there is one, else the first that is found.
 """
 
 import ast
@@ -77,16 +77,48 @@ def _best(tests: Sequence[str], paper: int) -> str:
 
 
 def _tests() -> dict[str, list[str]]:
-    """The tests that use a name."""
+    """The tests that use a name, themselves or by what their module defines."""
     used: dict[str, list[str]] = {}
     for folder in TESTS:
         for path in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                    where = f"{path.relative_to(ROOT)}::{node.name}"
-                    for name in _names(node):
+            defined = _defined(ast.parse(path.read_text(encoding="utf-8")))
+            for test in defined:
+                if test.startswith("test_"):
+                    where = f"{path.relative_to(ROOT)}::{test}"
+                    for name in _reached(test, defined):
                         used.setdefault(name, []).append(where)
     return used
+
+
+def _defined(module: ast.Module) -> dict[str, set[str]]:
+    """Each name that a module defines, with the names that its definition uses."""
+    defined = {}
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined[node.name] = _names(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            defined[node.targets[0].id] = _names(node.value)
+        elif isinstance(node, ast.ImportFrom) and "POLICIES" in {each.name for each in node.names}:
+            source = (ROOT / f"{node.module}".replace(".", "/")).with_suffix(".py")
+            table = ast.parse(source.read_text(encoding="utf-8")).body
+            defined["POLICIES"] = set[str]().union(*map(_policies, table))
+    return defined
+
+
+def _policies(node: ast.stmt) -> set[str]:
+    """The names that a module's table of policies holds."""
+    if isinstance(node, ast.AnnAssign) and "POLICIES" in ast.unparse(node.target):
+        return _names(node)
+    return set()
+
+
+def _reached(test: str, defined: dict[str, set[str]]) -> set[str]:
+    """All names that a test leads to."""
+    reached, ahead = set[str](), {test}
+    while ahead:
+        reached |= ahead
+        ahead = set[str]().union(*(defined.get(name, set()) for name in ahead)) - reached
+    return reached
 
 
 def _names(node: ast.AST) -> set[str]:
