@@ -6,6 +6,7 @@ measured. It needs Mosquitto with its clients and what the `dev` extra installs.
 
 import json
 import sys
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,34 +14,42 @@ import click
 
 from benchmarks.runtime.target import Target
 
-BENCHMARKS = ("ingest", "ack", "footprint")
+BENCHMARKS = ("ingest", "ack", "footprint", "decide")
 
 
 @click.command(short_help="Measure this machine.")
 @click.argument("name", type=click.Choice(BENCHMARKS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
 def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Measure speed, acknowledgements and footprint: all of them, or NAME."""
+    """Measure speed, acknowledgements, footprint and decisions: all of them, or NAME."""
     from twin_runtime.adapters.process import exit_code
 
     async def body() -> None:
         for each in [name] if name else BENCHMARKS:
             with TemporaryDirectory(prefix="diten-bench-") as folder:
-                for target in await _measured(each, Path(folder)):
+                async for target in _measured(each, Path(folder)):
                     click.echo(json.dumps(target.as_json()) if as_json else _line(target))
 
     sys.exit(exit_code(body))
 
 
-async def _measured(name: str, folder: Path) -> list[Target]:
+async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
     from benchmarks.runtime import ack, footprint, ingest
 
+    targets: Iterable[Target]
     match name:
         case "ingest":
-            return await ingest.run(folder, ingest.Scale())
+            targets = await ingest.run(folder, ingest.Scale())
         case "ack":
-            return await ack.run(folder, ack.Scale())
-    return await footprint.run(folder, footprint.Scale())
+            targets = await ack.run(folder, ack.Scale())
+        case "footprint":
+            targets = await footprint.run(folder, footprint.Scale())
+        case _:
+            from benchmarks.runtime import decide  # SciPy is not needed for the others
+
+            targets = decide.run(decide.Scale())
+    for target in targets:
+        yield target
 
 
 def _line(target: Target) -> str:

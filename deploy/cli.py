@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from deploy.bench_command import bench
+from deploy.paper_command import paper
 from deploy.twin_commands import twin
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -131,4 +132,5 @@ def cloud_run(config: Path) -> None:
 
 
 main.add_command(bench)
+main.add_command(paper)
 main.add_command(twin)

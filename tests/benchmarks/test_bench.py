@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.runtime import ack, footprint, ingest
+from benchmarks.runtime import ack, decide, footprint, ingest
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.cli import main
 
@@ -27,6 +27,10 @@ SMALL_ACK = ack.Scale(
 SMALL_FOOTPRINT = footprint.Scale(
     twins=50, scrapes=1, imports=1, settled_s=2.0, idle_s=1.0, emulated=20, starts=1
 )
+SMALL_DECIDE = decide.Scale(
+    instances=1, repeats=1, devices=60, scheduled=6, twins=8, edges=3, servers=8,
+    participants=(6,), programme_s=2.0, worlds=2, steps=1,
+)  # fmt: skip
 KEYS = {"name", "value", "unit", "bar", "met", "against"}
 
 needs_mosquitto = pytest.mark.skipif(
@@ -95,6 +99,17 @@ def test_a_footprint_has_a_figure_for_each_role(tmp_path: Path) -> None:
     assert_well_formed(targets)
 
 
+def test_every_decision_is_timed_beside_what_else_one_would_use() -> None:
+    targets = list(decide.run(SMALL_DECIDE))
+    assert [target.name.removeprefix("decide/") for target in targets] == [
+        *("access certified", "access sweep", "access frequencies"),
+        *("association shares", "subchannels 6", "subchannels 6 gap", "cooperation search"),
+        *("steps access", "steps subchannels", "steps association"),
+        *("steps edge association", "steps cooperation"),
+    ]
+    assert_well_formed(targets)
+
+
 def test_bench_refuses_a_name_that_is_no_benchmark() -> None:
     result = CliRunner().invoke(main, ["bench", "everything"])
     assert result.exit_code == 2
@@ -108,7 +123,7 @@ def test_bench_prints_one_json_object_per_target(monkeypatch: pytest.MonkeyPatch
     result = CliRunner().invoke(main, ["bench", "ingest", "--json"])
     assert result.exit_code == 0, result.output
     printed = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(printed) == 3
+    assert len(printed) == 4
     assert all(set(each) == KEYS for each in printed)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from twin_runtime.physics.arguments import InvalidArgument
 from twin_runtime.physics.convergence import (
+    contraction,
     global_rounds,
     gradient_noise,
     local_iterations,
@@ -101,3 +102,34 @@ def test_noise_costs_rounds_in_proportion() -> None:
         100.0,
         pytest.approx(118.0),
     ]
+
+
+def test_rounds_of_full_gradient_steps_keep_to_the_contraction() -> None:
+    """Two quadratics, curvature 1 at +1 and 10 at -1: L = 10, mu = 1 bound their mean's."""
+    rate, at = 0.007, 3.0
+    optimum = (1.0 - 10.0) / 11.0
+
+    def loss(place: float) -> float:
+        return 0.25 * (place - 1.0) ** 2 + 2.5 * (place + 1.0) ** 2
+
+    begun = loss(at) - loss(optimum)
+    for rounds in range(1, 50):
+        at -= rate * 0.5 * ((at - 1.0) + 10.0 * (at + 1.0))
+        left = contraction(rounds=rounds, learning_rate=rate, smoothness=10.0, strong_convexity=1.0)
+        assert loss(at) - loss(optimum) <= left * begun
+
+
+def test_many_local_steps_in_a_round_converge_elsewhere() -> None:
+    at = 3.0
+    for _ in range(2000):
+        places = [at, at]
+        for _ in range(50):
+            places[0] -= 0.007 * (places[0] - 1.0)
+            places[1] -= 0.007 * 10.0 * (places[1] + 1.0)
+        at = float(np.mean(places))
+    assert at == pytest.approx(-0.5334, abs=5e-5)
+
+
+def test_a_contraction_needs_a_small_learning_rate() -> None:
+    with pytest.raises(InvalidArgument, match=r"learning_rate is up to 0\.5; .* below 0\.5"):
+        contraction(rounds=1, learning_rate=0.5, smoothness=4.0, strong_convexity=1.0)

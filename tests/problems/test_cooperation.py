@@ -90,6 +90,17 @@ def test_any_scores_become_a_feasible_action() -> None:
         assert (parts["latency_s"] <= 5.0 + 1e-9).all()
 
 
+def test_levels_are_tenths_of_what_is_available() -> None:
+    state = begun()
+    levels = np.zeros((3, 12, 5), dtype=np.int64)
+    levels[..., 1], levels[..., 2], levels[..., 3] = 10, 5, 10
+    action = cooperation.act(state, levels)
+    assert (action.asked.embb == state.embb.available()).all()  # all of them, even loudest
+    assert (action.asked.urllc.sum(axis=-1) == (state.urllc.counts() + 1) // 2).all()
+    assert (action.asked.received_w == 1e-10).all()
+    assert (action.helper == np.arange(12)).all()  # nobody helps
+
+
 def test_worlds_of_a_batch_are_decided_and_priced_each_for_itself() -> None:
     state = begun()
     action = PROBLEM.decode(state, scores(state))

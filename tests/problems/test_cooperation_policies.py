@@ -5,7 +5,7 @@ import pytest
 
 from twin_runtime.physics.arguments import Array
 from twin_runtime.problems import cooperation, cooperation_sensors
-from twin_runtime.problems.cooperation_policies import POLICIES
+from twin_runtime.problems.cooperation_policies import POLICIES, light_in_work
 from twin_runtime.problems.scenarios.wide_area import FULL
 
 SNAPSHOTS = replace(FULL, servers=30, side_m=2700.0)
@@ -30,6 +30,24 @@ def test_the_printed_order_holds_on_average() -> None:
     names = ("oracle", "local_search", "local_max", "greedy", "random", "alone")
     means = [float(energy_j(name, worlds=40).mean()) for name in names]
     assert means == sorted(means)
+
+
+def test_by_the_threshold_those_help_who_have_clearly_less_to_train() -> None:
+    generator = np.random.default_rng(5)
+    state = cooperation.begin(SNAPSHOTS, 1, generator)
+    circle = cooperation.collected(state, cooperation.ask_all(state))
+    helps = light_in_work(state, circle, generator)[0]
+    embb, urllc = state.embb.counts()[0], state.urllc.counts()[0]
+
+    def work(bulk: float, packets: float, base: float) -> float:
+        return (1.0 - base) / max(bulk, packets, 2.0 * min(bulk, packets))
+
+    for i in range(30):
+        near = np.flatnonzero(state.neighbours[0, i])
+        seen = near if near.size else np.array([i])
+        base = state.base_fraction[0]
+        around = work(embb[seen].mean(), urllc[seen].mean(), base[seen].mean())
+        assert helps[i] == (work(embb[i], urllc[i], base[i]) < 0.9 * around)
 
 
 @pytest.mark.parametrize("who", ["random", "greedy", "threshold"])

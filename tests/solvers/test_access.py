@@ -150,6 +150,9 @@ def test_an_infeasible_count_is_told_apart_from_a_malformed_one() -> None:
             solve(slot, 6)
         with pytest.raises(InvalidArgument, match="count is 0; it must be at least 1"):
             solve(slot, 0)
+    with pytest.raises(InvalidArgument, match="deadlines is 1; it must be at least 2"):
+        sweep(slot, 2, deadlines=1)
+    assert sweep(slot, 2, deadlines=2).devices.size == 2
     two_worlds = slot.take(np.array([[0, 1], [2, 3]]))
     with pytest.raises(InvalidArgument, match=r"slot has the shape \(2, 2\)"):
         select(two_worlds, 1)

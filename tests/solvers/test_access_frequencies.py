@@ -62,7 +62,7 @@ def test_no_grid_of_clocks_is_better_where_spending_is_rewarded() -> None:
     for weight in WEIGHTS:
         slot = random_slot(generator, 2, Drift.PRINTED, weight)
         slot = replace(slot, energy_queue_j=np.array([0.0, 0.3]))
-        steps = np.linspace(0, 1, 1201)[:, np.newaxis]
+        steps = np.linspace(0, 1, 601)[:, np.newaxis]
         grids = slot.frequency_min_hz + steps * (slot.frequency_max_hz - slot.frequency_min_hz)
         first, second = np.meshgrid(grids[:, 0], grids[:, 1], indexing="ij")
         clocks = np.stack([first, second], axis=-1)

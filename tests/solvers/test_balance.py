@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_runtime.physics.arguments import InvalidArgument
+from twin_runtime.physics.channel import upload_time_s
 from twin_runtime.solvers.balance import (
     balanced_counts,
     balanced_hosts,
@@ -124,6 +125,18 @@ def test_the_program_is_the_best_of_all_hostings(seed: int) -> None:
     assert hosts.certificate.value == pytest.approx(values.min(), rel=1e-9)
     assert values[(tried == hosts.host).all(axis=1)][0] == pytest.approx(hosts.certificate.value)
     assert hosts.certificate.gap <= 2e-4
+
+
+def test_a_slow_access_link_keeps_a_twin_away_from_a_fast_station() -> None:
+    """The digest's access-link extension: a twin's time includes its synchronisation."""
+    training = np.tile([1.0, 1.5], (4, 1))
+    rate = np.full((4, 2), 1e7)
+    rate[0, 0] = 1e5
+    sync = upload_time_s(size_bits=1e6, rate_bps=rate)
+    assert np.bincount(exact_hosts(time_s=training).host).tolist() == [2, 2]
+    hosts = exact_hosts(time_s=training + sync)
+    assert hosts.host[0] == 1
+    assert hosts.certificate.value == pytest.approx(3.2)
 
 
 def test_the_program_keeps_to_limits() -> None:

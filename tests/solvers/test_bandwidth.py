@@ -163,6 +163,16 @@ def test_gains_of_twelve_orders_of_magnitude_are_certified_all_the_same() -> Non
     assert (shares.finish_s <= shares.bound_s * (1 + 1e-9)).all()
 
 
+def test_who_is_ready_late_and_sends_little_is_certified_all_the_same() -> None:
+    """A hair's breadth of the finish is a large part of what the late one has left."""
+    shares = selective_shares_after(
+        demand_bits=[0.001, 0.0548],
+        rate_bps=[[3.865, 25.84], [0.6283, 2.01]],
+        ready_s=[4.397, 0.3867],
+    )
+    assert shares.finish_s <= shares.bound_s * (1 + 1.1e-10)
+
+
 def test_who_demands_nothing_gets_nothing_and_delays_nobody() -> None:
     demand, ready = [2.0, 0.0, 1.0], [0.0, 100.0, 0.0]
     flat = flat_shares(demand_s=demand, ready_s=ready)

@@ -16,9 +16,8 @@ from twin_runtime.solvers.edge_association import (
     Stations,
     joint_association,
     joint_pipelined,
-    learning_association,
-    learning_hosts,
 )
+from twin_runtime.solvers.learning_association import learning_association, learning_hosts
 from twin_runtime.solvers.per_twin_upload import joint_per_twin, joint_per_twin_selective
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -131,18 +130,21 @@ def test_hosts_for_learning_are_the_best_of_all_and_a_search_comes_near(
     hosts = hosts_of()
     assert hosts.certificate.value == pytest.approx(values.min(), rel=1e-12)
     assert hosts.certificate.bound <= values.min() * (1 + 1e-12)
-    monkeypatch.setattr("twin_runtime.solvers.edge_association.HOSTINGS_MAX", 0)
+    monkeypatch.setattr("twin_runtime.solvers.learning_association.HOSTINGS_MAX", 0)
     assert hosts_of().certificate.value <= values.min() * 1.0002
 
 
+@pytest.mark.parametrize("least", [1e-6, 0.1])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_association_for_learning_is_the_best_of_all_counts(seed: int) -> None:
+def test_the_association_for_learning_is_near_the_best_of_all_counts(
+    seed: int, least: float
+) -> None:
     stations = some_stations(seed)
     counts = all_counts(7, 3)
     training, scoring = phases(stations, counts)
     uploads = selective_shares(demand_bits=2.0 * (counts > 0), rate_bps=stations.rate_bps)
     aggregation = (training / 11.0).max(axis=1)
-    learning = Learning(cycles_per_sample=1.0, noise_scale=0.02)
+    learning = Learning(1.0, 0.02, (least, 1.0))
     values = batch_fractions(
         samples=counts.astype(float),
         frequency_hz=stations.frequency_hz,
@@ -152,7 +154,7 @@ def test_the_association_for_learning_is_the_best_of_all_counts(seed: int) -> No
     found = learning_association(
         stations=stations, twins=7, samples=1.0, constant_s=0.2, learning=learning
     )
-    assert found.certificate.value == pytest.approx(values.min(), rel=0.01)
+    assert found.certificate.value == pytest.approx(values.min(), rel=1e-3)
     assert found.certificate.value >= values.min() * (1 - 1e-9)
     assert found.certificate.bound <= values.min()
 

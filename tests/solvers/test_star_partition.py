@@ -94,5 +94,5 @@ def test_a_server_alone_in_the_world_trains_alone() -> None:
 
 def test_too_many_neighbours_are_refused() -> None:
     crowded = servers_at_random(np.random.default_rng(9), 20, degree=19.0)
-    with pytest.raises(InvalidArgument, match="19 neighbours; at most 16"):
+    with pytest.raises(InvalidArgument, match="19 neighbours; at most 18"):
         star_partition.optimal(crowded)

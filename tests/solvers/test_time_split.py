@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from twin_runtime.physics.arguments import Array, InvalidArgument
-from twin_runtime.physics.cooperation import cube_norm, star_energy_j
+from twin_runtime.physics.arguments import InvalidArgument
+from twin_runtime.physics.cooperation import cube_norm, pretraining, star_energy_j
 from twin_runtime.solvers import time_split
 from twin_runtime.solvers.certificate import Infeasible
 
@@ -133,21 +133,17 @@ def test_many_stars_at_once_are_split_as_one_by_one() -> None:
             np.testing.assert_allclose(times.computing_s[world, group], DEADLINE_S - start)
 
 
-def pretrained(work: float, others: Array, late: Array, usefulness: Array) -> time_split.TimeSplit:
-    return time_split.split_with_pretraining(
-        helper_cycles=work,
+def test_pretraining_with_equal_times_is_the_closed_form() -> None:
+    others = np.array([5e10, 3e10])
+    found = time_split.split_with_pretraining(
+        helper_cycles=2e10,
         helper_ready_s=0.3,
         recipients_cycles=others,
-        recipients_ready_s=late,
-        usefulness=usefulness,
+        recipients_ready_s=[0.3, 0.3],
+        usefulness=0.6,
         deadline_s=DEADLINE_S,
         capacitance=KAPPA,
     )
-
-
-def test_pretraining_with_equal_times_is_the_closed_form() -> None:
-    others = np.array([5e10, 3e10])
-    found = pretrained(2e10, others, np.full(2, 0.3), np.full(2, 0.6))
     worth = 0.4**1.5
     norm = cube_norm(work_cycles=0.4 * others)
     expected = 2e10 * 4.7 / ((1 - worth) * 2e10 + (1 - worth) ** (1 / 3) * norm)
@@ -155,13 +151,32 @@ def test_pretraining_with_equal_times_is_the_closed_form() -> None:
 
 
 @given(stars, st.floats(0.0, 0.95))
-def test_pretraining_never_costs_more_than_waiting(star: Star, usefulness: float) -> None:
+def test_pretraining_is_the_best_split_and_never_costs_more_than_waiting(
+    star: Star, usefulness: float
+) -> None:
     (work, _), others = star
     cycles, late = np.array(others).T
-    useful = np.full(len(others), usefulness)
+    found = time_split.split_with_pretraining(
+        helper_cycles=work,
+        helper_ready_s=0.3,
+        recipients_cycles=cycles,
+        recipients_ready_s=late,
+        usefulness=usefulness,
+        deadline_s=DEADLINE_S,
+        capacitance=KAPPA,
+    )
+    value = found.certificate.value
     merged = [(c * (1 - usefulness), lateness) for c, lateness in others]
-    found = pretrained(work, cycles, late, useful)
-    assert found.certificate.value <= split(((work, 0.3), merged)).certificate.value * (1 + 1e-9)
+    assert value <= split(((work, 0.3), merged)).certificate.value * (1 + 1e-9)
+    for x in (0.2, 1.0, 2.0, 3.0, 4.2):
+        _, spent = pretraining(
+            work_cycles=cycles,
+            wait_s=np.maximum(0.3 + x - late, 0.0),
+            time_s=DEADLINE_S - np.maximum(late, 0.3 + x),
+            usefulness=usefulness,
+            capacitance=KAPPA,
+        )
+        assert value <= (KAPPA * work**3 / x**2 + spent.sum()) * (1 + 1e-9)
 
 
 def test_data_after_the_deadline_are_infeasible_and_bad_ones_malformed() -> None:

@@ -23,7 +23,7 @@ def generalised_advantages(
     decay: float,
     ended: Real = 0.0,
 ) -> Array:
-    """Advantages `[steps, ...]` by the backward recursion. [P3] (32)(33), [P5] S4.4.
+    """Advantages `[steps, ...]` by the backward recursion. [P3] (32)(33), [P5] 4.4.
 
     The printed sum, cut where the data end, would be biased.
 

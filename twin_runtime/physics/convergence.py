@@ -173,6 +173,33 @@ def contraction_factor(*, learning_rate: Real, smoothness: Real, strong_convexit
     return 1.0 - bent * rate * (2.0 - steep * rate)
 
 
+def contraction(
+    *, rounds: Real, learning_rate: Real, smoothness: Real, strong_convexity: Real
+) -> Array:
+    """What so many rounds leave of F - F* at most: exp(-rounds mu eta (2 - L eta)). [P3] (19)(20).
+
+    Each round is one full gradient step of every edge from the common weights; with many local
+    steps in a round the rounds may converge to another point.
+
+    Args:
+        rounds: >= 0, i + 1 in the paper, any shape.
+        learning_rate: eta in (0, 2 / L), any shape that fits.
+        smoothness: L > 0.
+        strong_convexity: mu in (0, L].
+    """
+    count, rate = non_negative("rounds", rounds), positive("learning_rate", learning_rate)
+    steep = positive("smoothness", smoothness)
+    if (rate >= 2.0 / steep).any():
+        limit = float((2.0 / steep).min())
+        raise InvalidArgument(f"learning_rate is up to {rate.max()}; it must be below {limit:g}")
+    factor = contraction_factor(
+        learning_rate=rate, smoothness=steep, strong_convexity=strong_convexity
+    )
+    broadcast(rounds=count, learning_rate=factor)
+    left: Array = np.exp(-count * (1.0 - factor))
+    return left
+
+
 def _step(source: Real, target: Real) -> Array:
     step = finite("source", source) - finite("target", target)
     if not step.ndim or not (step != 0).any(axis=-1).all():

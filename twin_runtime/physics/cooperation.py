@@ -85,7 +85,7 @@ def helping_threshold(*, left_over: Real) -> Array:
 def fallback_energy_j(
     *, work_cycles: Real, now_s: Real, collection_s: Real, deadline_s: Real, capacitance: Real
 ) -> Array:
-    """Energy of training alone from `now_s` on, when a helper has failed [J]. [P5] S4.5.
+    """Energy of training alone from `now_s` on, when a helper has failed [J]. [P5] 4.5.
 
     Args:
         work_cycles: >= 0, all of it: nothing was merged.
@@ -110,7 +110,7 @@ def late_parameters_energy_j(
 ) -> Array:
     """Energy of a fallback begun at `started_s`, when parameters come at `arrived_s` [J].
 
-    [P5] S4.5: the rest of the work shrinks by `usefulness` (in [0, 1]) and is spread anew
+    [P5] 4.5: the rest of the work shrinks by `usefulness` (in [0, 1]) and is spread anew
     over what is left of the time. It always saves.
     """
     work, useful = non_negative("work_cycles", work_cycles), within("usefulness", usefulness, 0, 1)

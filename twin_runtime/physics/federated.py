@@ -21,6 +21,8 @@ def weighted_mean(*, values: Real, weights: Real, fallback: Real) -> Array:
 
     With a device's samples as its weight this is FedAvg:
     [P1] (9)(11), [P2] (2)(3)(8), [P3] (4), [P4] (2)(3)(4)(5).
+    With losses of single samples, all of weight 1, it is an edge's, the system's or a twin's own
+    loss: [P3] (5)(6)(8)(9).
 
     Args:
         values: models, or losses; `n` on the axis that the weights end with.

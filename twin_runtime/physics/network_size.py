@@ -28,7 +28,7 @@ def image_classifier(
     hidden: int = 512,
     classes: int = 10,
 ) -> NetworkSize:
-    """A small CNN: convolutions, each with a 2 x 2 pool, then two dense layers. [P4] S2.
+    """A small CNN, that of [P4]: convolutions, each with a 2 x 2 pool, then two dense layers.
 
     Args:
         padding: `same` keeps the side of an image in a convolution, `valid` loses

@@ -70,7 +70,7 @@ def best_sensors(*, score: Real, eligible: Booleans, count: Integers) -> Boolean
     """The `count` `[...]` eligible sensors with the highest score `[..., n]`. [P5] (1)(4).
 
     Fewer where fewer are eligible. For eMBB the score is charge x gain, the air time that a
-    battery affords; for URLLC it is the windows of packets that it affords: [P5] 5.3.1.
+    battery affords; for URLLC it is the windows of packets that it affords: [P5] S3.
     """
     value = non_negative("score", score)
     if value.shape != eligible.shape or value.shape[:-1] != np.shape(count):

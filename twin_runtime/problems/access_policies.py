@@ -26,6 +26,8 @@ from twin_runtime.solvers.access_slot import Slot
 
 Policy = Callable[[State, np.random.Generator], Action]
 
+UNSEEN = 1e-3  # slots that a bandit takes for none: everybody is tried once before anybody twice
+SCORE_DIGITS = 9  # of a queue or an index: what is beyond is rounding
 PRIORITY_SHARE = 0.5  # beta of CS-UCB-Q; from 0.02 to 0.5 it changes nothing by 1 %
 
 
@@ -42,22 +44,17 @@ def round_robin(state: State, generator: np.random.Generator) -> Action:
 
 def bandit(state: State, generator: np.random.Generator) -> Action:
     """CS-UCB: the promptest devices, and those known too little; at their highest clocks."""
-    del generator
-    if state.slot * state.park.scheduled < state.park.devices:  # everybody once
-        return full_speed(state, _turn(state))
-    count = state.scheduled_slots
-    return full_speed(
-        state, bandit_index(_mean_promptness(state), count, state.slot + 1, state.park.scheduled)
-    )
+    seen = np.maximum(state.scheduled_slots, UNSEEN)
+    index = bandit_index(_mean_promptness(state), seen, state.slot + 1, state.park.scheduled)
+    return full_speed(state, _ties_by_chance(index, generator))
 
 
 def priority_bandit(state: State, generator: np.random.Generator) -> Action:
     """CS-UCB-Q: the bandit with a queue of promised slots; at the highest clocks."""
-    del generator
     index = priority_bandit_index(
         _mean_promptness(state), state.scheduled_slots, state.slot + 1, state.priority_queue
     )
-    return full_speed(state, index)
+    return full_speed(state, _ties_by_chance(index, generator))
 
 
 def random_exact(state: State, generator: np.random.Generator) -> Action:
@@ -67,8 +64,8 @@ def random_exact(state: State, generator: np.random.Generator) -> Action:
 
 def top_priority(state: State, generator: np.random.Generator) -> Action:
     """The devices that are owed most, at the best clocks for them."""
-    del generator
-    return decode(state, {"score": state.priority_queue + state.rate_min})
+    owed = state.priority_queue + state.rate_min
+    return decode(state, {"score": _ties_by_chance(owed, generator)})
 
 
 def oracle(state: State, generator: np.random.Generator) -> Action:
@@ -138,6 +135,16 @@ def _turn(state: State) -> Array:
     park = state.park
     behind = (np.arange(park.devices) - state.slot * park.scheduled) % park.devices
     return np.broadcast_to(-behind.astype(np.float64), state.samples.shape)
+
+
+def _ties_by_chance(score: Array, generator: np.random.Generator) -> Array:
+    """The score with what is equal but for rounding, such as sums of rates, in any order.
+
+    It matters: devices that wait in the order of their names stay in step, and so does a slot's
+    slowest one.
+    """
+    tie: Array = generator.random(score.shape) * 10.0**-SCORE_DIGITS
+    return np.round(score, SCORE_DIGITS) + tie
 
 
 def _mean_promptness(state: State) -> Array:

@@ -129,7 +129,7 @@ def decode(state: State, scores: Scores) -> Action:
 
 
 def act(state: State, levels: Integers) -> Action:
-    """The answers `levels` `[batch, server, 5]`, made feasible. [P5] S4.2, S4.3.
+    """The answers `levels` `[batch, server, 5]`, made feasible. [P5] 4.2, 4.3.
 
     The fraction is not decided but exactly what is missing: more costs energy and helps
     nobody, and a grid of tenths would cost a quarter more. A learner leaves its head out.

@@ -2,7 +2,7 @@
 
 The levels are tenths: of its available eMBB and URLLC sensors, of the largest received
 power, and of a fraction of convergency. Each head is a softmax of its own; the probability of
-an answer is the product over heads. [P5] S4.2.
+an answer is the product over heads. [P5] 4.2.
 """
 
 from typing import Final, NamedTuple

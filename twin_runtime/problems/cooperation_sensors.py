@@ -69,7 +69,7 @@ def ask(
     counts: tuple[Integers, Integers],
     received_w: Array,
 ) -> Asked:
-    """The best `counts` `[batch, server]` of the available sensors. [P5] 5.3.1.
+    """The best `counts` `[batch, server]` of the available sensors. [P5] S3.
 
     Of those, eMBB sensors whose mean power would be too high, or whose battery would not
     last, are left out; fewer are done sooner, so that ends.

@@ -36,6 +36,7 @@ PIECES = 6  # that an interval is cut into, besides the deadlines at which devic
 INTERVALS_MAX = 16  # cut at once: more would be bounded in vain
 ROUNDS_MAX = 100  # about 7 are needed; the certificate tells what is open after the last
 SWEPT_DEADLINES = 64
+DEADLINES_MIN = 2  # one of each kind
 SWEPT_FACTOR = 12.0  # the latest swept deadline over the first possible one
 SWEPT_AT_ONCE = 16  # with 1,000 devices an array is 128 kB
 RESELECTIONS_MAX = 3
@@ -70,7 +71,7 @@ class _Open(NamedTuple):
 
 
 def select(slot: Slot, count: int) -> Selection:
-    """The best `count` of the slot's `[devices]` and their clocks, certified. [P1] (21).
+    """The best `count` of the slot's `[devices]` and their clocks, certified. [P1] (21), 6.2.
 
     Raises:
         InvalidArgument: `count` is not positive.
@@ -100,13 +101,15 @@ def select(slot: Slot, count: int) -> Selection:
 
 
 def sweep(slot: Slot, count: int, deadlines: int = SWEPT_DEADLINES) -> Selection:
-    """The best of `deadlines` swept ones, polished: near the best in a time known before.
+    """The best of some swept deadlines, polished: near the best, in a time known before.
 
-    Half of the deadlines are those at which a device joins, half grow geometrically to 12 times
-    the first possible one. The best set gets its own best deadline, which may prefer another
-    set, a few times. The bound is loose: all drifts at their least, and no wait. Raises as
-    `select`.
+    [P1] 6.2. Half of the `deadlines` (at least 2) are those at which a device joins, half grow
+    geometrically to 12 times the first possible one. The best set gets its own best deadline,
+    which may prefer another set, a few times. The bound is loose: all drifts at their least, and
+    no wait. Raises as `select`.
     """
+    if deadlines < DEADLINES_MIN:
+        raise InvalidArgument(f"deadlines is {deadlines}; it must be at least {DEADLINES_MIN}")
     curves, weight = _curves(slot, count), slot.delay_weight
     devices = np.arange(slot.cycles.size)
     points = _swept(curves, count, deadlines)

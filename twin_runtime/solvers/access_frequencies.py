@@ -35,7 +35,7 @@ class Allocation(NamedTuple):
 def allocate(slot: Slot) -> Allocation:
     """The clocks of least cost when all devices of the slot, `[devices]`, are scheduled.
 
-    [P1] (22)(23), the smooth maximum left out.
+    [P1] (22)(23), 6.1; no smooth maximum is needed.
     """
     curves = curves_of(slot)
     deadline, low, high = best_deadline(curves, slot.delay_weight)
@@ -59,7 +59,7 @@ def allocate_each(slot: Slot, devices: Integers, scheduled: Booleans) -> tuple[A
         Clocks `[worlds, n]`, 0 where not scheduled, and deadlines `[worlds]`.
     """
     chosen = slot.take((np.arange(len(devices))[:, np.newaxis], devices))
-    present = curves_of(chosen).masked(scheduled)
+    present = curves_of(chosen).among(scheduled)
     deadline, _, _ = best_deadline(present, slot.delay_weight)
     return np.where(scheduled, clocks_hz(chosen, deadline[:, np.newaxis]), 0.0), deadline
 

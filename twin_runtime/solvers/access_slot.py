@@ -112,9 +112,10 @@ class Curves(NamedTuple):
         """The curves of some devices, of the shape of their indices."""
         return self._replace(**{name: getattr(self, name)[devices] for name in PER_CURVE})
 
-    def masked(self, there: Booleans) -> "Curves":
-        """The curves with those of the other devices 0 at any deadline."""
-        return self._replace(**{name: getattr(self, name) * there for name in PER_CURVE})
+    def among(self, there: Booleans) -> "Curves":
+        """The curves with those of absent devices 0, and these ready before any deadline."""
+        present = self._replace(**{name: getattr(self, name) * there for name in PER_CURVE})
+        return present._replace(upload_s=np.where(there, self.upload_s, -1.0))
 
     def at(self, deadline_s: Array) -> Array:
         """The drifts at a deadline after every upload."""

@@ -41,7 +41,7 @@ class Hosts:
 def balanced_counts(
     *, twins: int, frequency_hz: Real, twins_max: npt.ArrayLike | None = None
 ) -> Integers:
-    """How many identical twins each station gets, so that max K / f is least. [P4] S7 (S4).
+    """How many identical twins each station gets, so that max K / f is least. [P4] S4.
 
     Args:
         twins: N >= 0.
@@ -62,7 +62,7 @@ def balanced_counts(
 def quadratic_counts(
     *, twins: int, frequency_hz: Real, twins_max: npt.ArrayLike | None = None
 ) -> Integers:
-    """How many identical twins each station gets, so that sum K^2 / f is least. [P4] S7 (S10).
+    """How many identical twins each station gets, so that sum K^2 / f is least. [P4] S10.
 
     With batches that fit the stations this is what learning needs. Arguments, answer and
     errors as in `balanced_counts`.
@@ -78,7 +78,7 @@ def quadratic_counts(
 def longest_first(*, cycles: Real, frequency_hz: Real) -> Integers:
     """The station of each twin `[..., N]`: the longest first, each where it is done first.
 
-    [P4] S7 (S5, without its exchanges). Steps once per twin, for all worlds together.
+    [P4] S5, without its exchanges. Steps once per twin, for all worlds together.
 
     Args:
         cycles: of each twin, >= 0 `[..., N]`.
@@ -100,7 +100,7 @@ def longest_first(*, cycles: Real, frequency_hz: Real) -> Integers:
 
 
 def balanced_hosts(*, cycles: Real, frequency_hz: Real) -> Hosts:
-    """Hosts of different twins of one world, with the time of the last station. [P4] S7 (S5).
+    """Hosts of different twins of one world, with the time of the last station. [P4] S5.
 
     `longest_first`, then moves and swaps while they help. Arguments as there, `[N]` and `[M]`.
     """
@@ -111,7 +111,7 @@ def balanced_hosts(*, cycles: Real, frequency_hz: Real) -> Hosts:
 
 
 def makespan_bound_s(*, cycles: Real, frequency_hz: Real) -> float:
-    """A time before which no hosting of one world is done [s]. [P4] S7 (S5).
+    """A time before which no hosting of one world is done [s]. [P4] S5.
 
     All work at all speeds, or the k longest twins on the k fastest stations, for k below M.
     Arguments as in `longest_first`, `[N]` and `[M]`.
@@ -129,7 +129,7 @@ def exact_hosts(
     twins_max: npt.ArrayLike | None = None,
     budget_s: float = 60.0,
 ) -> Hosts:
-    """Hosts of one world that minimise the last station's time plus all costs. [P4] S7 (S6).
+    """Hosts of one world that minimise the last station's time plus all costs. [P4] S6.
 
     A mixed-integer program for any times: of stations that differ in more than their speed,
     of twins whose access link is a part of their time.

@@ -28,6 +28,7 @@ from twin_runtime.solvers.max_min_rate import MaxMin, max_min_rate
 ROOT_STEPS_MAX = 60  # Newton's; 8 are usual
 CUTS_MAX = 40  # linear programs until ready times are met; 5 are usual
 CUT_GAP_MAX = 1e-10  # relative
+AIM_BEYOND = 5e-11  # relative: where one is ready late, a hair's breadth decides for all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class _Flat(NamedTuple):
 
 
 def flat_shares(*, demand_s: Real, ready_s: Real = 0.0) -> Shares:
-    """Shares of a flat channel. [P4] S7 (S1 without, S2 with ready times).
+    """Shares of a flat channel. [P4] S1, S2 (with ready times).
 
     Args:
         demand_s: what each upload takes on the whole channel, >= 0 `[..., M]`.
@@ -66,7 +67,7 @@ def flat_shares(*, demand_s: Real, ready_s: Real = 0.0) -> Shares:
 
 
 def selective_shares(*, demand_bits: Real, rate_bps: Real) -> Shares:
-    """Shares of each sub-channel when all begin at once. [P4] S7 (S3).
+    """Shares of each sub-channel when all begin at once. [P4] S3.
 
     Args:
         demand_bits: what each station sends, >= 0 `[..., M]`.
@@ -87,7 +88,7 @@ def selective_shares(*, demand_bits: Real, rate_bps: Real) -> Shares:
 
 
 def selective_shares_after(*, demand_bits: Real, rate_bps: Real, ready_s: Real) -> Shares:
-    """Shares of each sub-channel when stations begin at different times. [P4] S7 (S3).
+    """Shares of each sub-channel when stations begin at different times. [P4] S3.
 
     A finish T is possible if rates of demand / (T - ready) are. The prices of the linear
     program at one T give a later T that is necessary: a flat problem with these prices. So
@@ -109,7 +110,8 @@ def selective_shares_after(*, demand_bits: Real, rate_bps: Real, ready_s: Real) 
     bound = (ready + alone).max(axis=1)
     share, finish = np.zeros(rate.shape), np.full(len(bound), np.inf)
     for _ in range(CUTS_MAX):
-        pace = np.where(active, demand / np.where(active, bound[:, None] - ready, 1.0), 0.0)
+        aim = bound[:, None] * (1.0 + AIM_BEYOND)
+        pace = np.where(active, demand / np.where(active, aim - ready, 1.0), 0.0)
         found, _ = _least_rate(pace, rate, active)
         done = _last(found.share, demand, rate, ready)
         share = np.where((done < finish)[:, None, None], found.share, share)

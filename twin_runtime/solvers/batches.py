@@ -82,7 +82,7 @@ class LocalAccuracy:
 def batch_fractions(
     *, samples: Real, frequency_hz: Real, constant_s: Real, learning: Learning
 ) -> Batches:
-    """The fractions that minimise (A + C)(1 + chi nu). [P4] S7 (S10).
+    """The fractions that minimise (A + C)(1 + chi nu). [P4] S10.
 
     Args:
         samples: of each station's twins together, >= 0 `[..., M]`, some above 0.
@@ -108,7 +108,7 @@ def batch_fractions(
 
 
 def local_accuracy(*, iteration_s: Real, constant_s: Real) -> LocalAccuracy:
-    """The theta that minimises (A log2(1/theta) + C) / (1 - theta). [P4] S7 (S12).
+    """The theta that minimises (A log2(1/theta) + C) / (1 - theta). [P4] S12.
 
     The root of 1/theta - 1 + ln theta = C ln 2 / A; with theta = exp(-u) a convex equation.
 

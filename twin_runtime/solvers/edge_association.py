@@ -9,7 +9,6 @@ Up to `ENUMERATED_MAX` stations all sets are tried, which is exact; beyond, stat
 dropped one by one while that helps. All sets of all worlds are one array.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +18,15 @@ from twin_runtime.physics.arguments import (
     Booleans,
     Integers,
     InvalidArgument,
-    Real,
     non_negative,
     positive,
 )
 from twin_runtime.physics.consensus import verification_time_s
-from twin_runtime.physics.hierarchy import sums_at_stations
-from twin_runtime.solvers.balance import Hosts, balanced_counts, longest_first, quadratic_counts
+from twin_runtime.solvers.balance import balanced_counts
 from twin_runtime.solvers.bandwidth import flat_shares, selective_shares
-from twin_runtime.solvers.batches import Batches, Learning, batch_fractions
 from twin_runtime.solvers.certificate import Certificate, Infeasible
-from twin_runtime.solvers.host_search import improved_hosts
 
 ENUMERATED_MAX = 12  # stations: 4095 sets
-HOSTINGS_MAX = 4096  # of few different twins, all of which are tried
 ROUNDS_MAX = 100  # of counts and finish in turn; 4 are usual
 
 
@@ -52,19 +46,6 @@ class Association:
     @property
     def certificate(self) -> Certificate:
         return Certificate(float(self.value_s.sum()), float(self.bound_s.sum()))
-
-
-@dataclass(frozen=True, slots=True)
-class LearningAssociation:
-    """Counts `[M]`, shares `[M, C]` and batches of one world's training.
-
-    The certificate is of its seconds per exact round.
-    """
-
-    count: Integers
-    share: Array
-    batches: Batches
-    certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +86,14 @@ class Stations:
 
 
 def joint_association(*, stations: Stations, twins: int, cycles: float) -> Association:
-    """Counts and shares of the shortest round of three phases. [P4] S7 (S8).
+    """Counts and shares of the shortest round of three phases. [P4] S8.
 
     Args:
         stations: of one or many worlds.
         twins: > 0, identical ones.
         cycles: > 0, that training one twin costs its station per round.
     """
-    _at_least_one(twins, cycles)
+    check_twins(twins, cycles)
     tried = all_sets(stations.frequency_hz.shape[-1])
     if tried is not None:
         return best_of_sets(stations, _evaluated(stations, tried, twins, cycles))
@@ -120,7 +101,7 @@ def joint_association(*, stations: Stations, twins: int, cycles: float) -> Assoc
 
 
 def joint_pipelined(*, stations: Stations, twins: int, cycles: float) -> Association:
-    """Counts and flat shares of the shortest pipelined round. [P4] S7 (S9).
+    """Counts and flat shares of the shortest pipelined round. [P4] S9.
 
     A station's rate is its whole uplink's, the sum over sub-channels. For a finish T the best
     counts are greedy, as their need of the uplink is convex; for counts the earliest T is a
@@ -130,7 +111,7 @@ def joint_pipelined(*, stations: Stations, twins: int, cycles: float) -> Associa
     Raises:
         Infeasible: more stations than `ENUMERATED_MAX`.
     """
-    _at_least_one(twins, cycles)
+    check_twins(twins, cycles)
     speed = stations.frequency_hz
     tried = all_sets(speed.shape[-1])
     if tried is None:
@@ -153,78 +134,6 @@ def joint_pipelined(*, stations: Stations, twins: int, cycles: float) -> Associa
     return best_of_sets(stations, Association(count, shares.share, value, value))
 
 
-def learning_association(
-    *,
-    stations: Stations,
-    twins: int,
-    samples: float,
-    constant_s: float,
-    learning: Learning,
-) -> LearningAssociation:
-    """Counts, shares and batches of the shortest training of one world. [P4] S7 (S10).
-
-    With batches that fit the stations, counts should minimise sum K^2 / f: they do, in each
-    set of participants, and the least of all sets is taken. The bound is of samples split as
-    the speeds are, and of one station that uploads alone.
-
-    Args:
-        stations: of one world.
-        twins: > 0, identical ones.
-        samples: > 0, of each twin.
-        constant_s: >= 0, seconds of a round besides training, upload and verification.
-        learning: what batches are weighed by.
-    """
-    _at_least_one(twins, samples)
-    speed = stations.frequency_hz
-    tried = all_sets(len(speed))
-    if tried is None:
-        raise Infeasible(f"{len(speed)} stations; sets are tried up to {ENUMERATED_MAX}")
-    count = quadratic_counts(twins=twins, frequency_hz=np.where(tried, speed, 0.0))
-    shares, rest = _after_training(stations, count)
-    batches = batch_fractions(
-        samples=samples * count,
-        frequency_hz=speed,
-        constant_s=constant_s + rest,
-        learning=learning,
-    )
-    best = int(batches.value_s.argmin())
-    chosen = Batches(batches.fraction[best], batches.training_s[best], batches.value_s[best])
-    ideal = batch_fractions(
-        samples=samples * twins * speed / speed.sum(),
-        frequency_hz=speed,
-        constant_s=constant_s + _fastest_alone(stations),
-        learning=learning,
-    )
-    certificate = Certificate(float(chosen.value_s), float(ideal.value_s))
-    return LearningAssociation(count[best], shares[best], chosen, certificate)
-
-
-def learning_hosts(
-    *, samples: Real, frequency_hz: Real, constant_s: float, learning: Learning
-) -> Hosts:
-    """Hosts of different twins of one world for the shortest training. [P4] S7 (S11).
-
-    All hostings are tried where they are few; else the longest first, then moves and swaps by
-    the value of the batches that then are best. The bound is of samples split as speeds are.
-
-    Args:
-        samples: of each twin, >= 0 `[N]`.
-        frequency_hz: of the stations, > 0 `[M]`.
-        constant_s: >= 0, the seconds of a round besides training.
-        learning: what batches are weighed by.
-    """
-    held, speed = non_negative("samples", samples), positive("frequency_hz", frequency_hz)
-
-    def value_s(loads: Array) -> Array:
-        return batch_fractions(
-            samples=loads, frequency_hz=speed, constant_s=constant_s, learning=learning
-        ).value_s
-
-    host, value = _improved_or_tried(held, speed, value_s)
-    ideal = value_s(held.sum() * speed[None] / speed.sum())
-    return Hosts(host, Certificate(value, float(ideal[0])))
-
-
 def all_sets(stations: int) -> Booleans | None:
     """All non-empty sets `[S, M]`, the full one first; None where they are too many."""
     if stations > ENUMERATED_MAX:
@@ -245,14 +154,6 @@ def _evaluated(stations: Stations, tried: Booleans, twins: int, cycles: float) -
     return Association(count, shares.share, other + shares.finish_s, other + shares.bound_s)
 
 
-def _after_training(stations: Stations, count: Integers) -> tuple[Array, Array]:
-    """Shares of each set of one world, and the seconds of aggregation, upload, verification."""
-    demand = stations.upload_bits * (count > 0)
-    shares = selective_shares(demand_bits=demand, rate_bps=stations.rate_bps)
-    aggregation = (count * stations.aggregation_cycles / stations.frequency_hz).max(axis=-1)
-    return shares.share, aggregation + shares.finish_s + stations.verification_s(count > 0)
-
-
 def best_of_sets(stations: Stations, tried: Association) -> Association:
     """The best of all sets `[..., S]`, in each world; its bound is the least of all bounds."""
     lead = stations.frequency_hz.shape[:-1]
@@ -271,7 +172,7 @@ def _dropped(stations: Stations, twins: int, cycles: float) -> Association:
     speed = stations.frequency_hz
     members = np.ones((*speed.shape[:-1], 1, speed.shape[-1]), dtype=np.bool_)
     best = best_of_sets(stations, _evaluated(stations, members, twins, cycles))
-    bound = twins * cycles / speed.sum(axis=-1) + _fastest_alone(stations)
+    bound = twins * cycles / speed.sum(axis=-1) + fastest_alone(stations)
     for _ in range(speed.shape[-1] - 1):
         without = members & ~np.eye(speed.shape[-1], dtype=np.bool_)
         without = np.where(without.any(axis=-1, keepdims=True), without, members)
@@ -287,21 +188,8 @@ def _dropped(stations: Stations, twins: int, cycles: float) -> Association:
     return Association(best.count, best.share, best.value_s, bound)
 
 
-def _improved_or_tried(
-    held: Array, speed: Array, value_s: Callable[[Array], Array]
-) -> tuple[Integers, float]:
-    stations, twins = len(speed), len(held)
-    if stations**twins > HOSTINGS_MAX:
-        first = longest_first(cycles=held, frequency_hz=speed)
-        return improved_hosts(first, held, stations, value_s)
-    tried = np.arange(stations**twins)[:, None] // stations ** np.arange(twins) % stations
-    values = value_s(sums_at_stations(values=held, host=tried, stations=stations))
-    best = int(values.argmin())
-    return tried[best], float(values[best])
-
-
-def _fastest_alone(stations: Stations) -> Array:
-    """The upload of one station that has the whole uplink; no round's is shorter."""
+def fastest_alone(stations: Stations) -> Array:
+    """The upload of one station that has the whole uplink `[...]`; no round's is shorter."""
     alone: Array = (stations.upload_bits / stations.rate_bps.sum(axis=-1)).min(axis=-1)
     return alone
 
@@ -331,7 +219,8 @@ def _greedy_counts(finish: Array, demand: Array, each: Array, twins: int) -> Int
     return members + more
 
 
-def _at_least_one(twins: int, cost: float) -> None:
+def check_twins(twins: int, cost: float) -> None:
+    """Name a number of twins, or what one costs, that is not above 0."""
     if twins < 1:
         raise InvalidArgument(f"twins is {twins}; it must be at least 1")
     positive("what a twin costs", cost)

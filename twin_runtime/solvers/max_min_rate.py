@@ -22,6 +22,7 @@ from twin_runtime.physics.arguments import Array, Booleans
 
 STEPS_MAX = 60  # 8 to 20 are usual
 GAP_MAX = 1e-11  # relative, between the least rate and its bound, where iteration ends
+CENTRE_MIN = 1e-14  # of z: products of shares and slacks aim no lower, where rounding decides
 STAY_INSIDE = 0.9995  # part of the way to the border that a step may go
 
 
@@ -56,14 +57,14 @@ def max_min_rate(gain: Array, active: Booleans) -> MaxMin:
     used = active[:, :, None] & np.ones_like(gain, dtype=np.bool_)
     scale = gain.sum(axis=(1, 2), where=used) / used.sum(axis=(1, 2))
     unit = np.where(used, gain / scale[:, None, None], 0.0)
-    point, best = _start(unit, used), None
+    point = _start(unit, used)
+    best = _certified(point, unit, active)
     for _ in range(STEPS_MAX):
-        best = _better(best, _certified(point, unit, active))
         open_worlds = best.bound > best.least * (1.0 + GAP_MAX)
         if not open_worlds.any():
             break
         point = _step(point, unit, used, open_worlds)
-    assert best is not None
+        best = _better(best, _certified(point, unit, active))
     return best._replace(least=best.least * scale, bound=best.bound * scale)
 
 
@@ -89,10 +90,8 @@ def _certified(point: _Point, gain: Array, active: Booleans) -> MaxMin:
     return MaxMin(share, rate.min(axis=1), bound, price)
 
 
-def _better(known: MaxMin | None, found: MaxMin) -> MaxMin:
+def _better(known: MaxMin, found: MaxMin) -> MaxMin:
     """The best shares and the best prices of both, each by itself."""
-    if known is None:
-        return found
     up, down = found.least > known.least, found.bound < known.bound
     return MaxMin(
         np.where(up[:, None, None], found.share, known.share),
@@ -111,7 +110,8 @@ def _step(point: _Point, gain: Array, used: Booleans, open_worlds: Booleans) -> 
     far = _direction(point, gain, used, matrix, (product, point.least * point.least_slack))
     reached = _moved(point, far, _lengths(point, far, used, 1.0))
     left = (reached.share * reached.slack).sum(axis=(1, 2), where=used)
-    centring = ((left + reached.least * reached.least_slack) / gap) ** 3 * gap / variables
+    shrunk = (left + reached.least * reached.least_slack) / gap
+    centring = np.maximum(shrunk**3 * gap / variables, CENTRE_MIN * point.least)
     near = _direction(
         point,
         gain,

@@ -11,13 +11,19 @@ from scipy.optimize import LinearConstraint, milp
 
 from twin_runtime.physics.arguments import Array, InvalidArgument, positive
 from twin_runtime.solvers.certificate import Infeasible
-from twin_runtime.solvers.edge_association import Association, Stations, all_sets, best_of_sets
+from twin_runtime.solvers.edge_association import (
+    Association,
+    Stations,
+    all_sets,
+    best_of_sets,
+    check_twins,
+)
 
 WHOLE = 1e-9  # twins: a time that is k twins' is enough for k, whatever its rounding
 
 
 def joint_per_twin(*, stations: Stations, twins: int, cycles: float) -> Association:
-    """Counts and flat shares of the shortest round of three phases. [P4] S7 (S7).
+    """Counts and flat shares of the shortest round of three phases. [P4] S7.
 
     For each set of participants and each time k twins may train on some station, all stations
     take as many as that time allows, those with the cheapest upload first.
@@ -54,7 +60,7 @@ def joint_per_twin(*, stations: Stations, twins: int, cycles: float) -> Associat
 def joint_per_twin_selective(
     *, stations: Stations, twins: int, cycles: float, budget_s: float = 60.0
 ) -> Association:
-    """Counts and shares of one world's shortest round, by a mixed-integer program. [P4] S7 (S7).
+    """Counts and shares of one world's shortest round, by a mixed-integer program. [P4] S7.
 
     Arguments as in `joint_per_twin`; after `budget_s` the best known is given, with its bound.
     """
@@ -72,7 +78,7 @@ def joint_per_twin_selective(
     if found.x is None:
         raise Infeasible(f"no counts and shares were found: {found.message}")
     count = np.rint(found.x[: each.size]).astype(np.int64)
-    airtime = found.x[2 * each.size : -3].reshape(rate.shape)
+    airtime = np.maximum(found.x[2 * each.size : -3].reshape(rate.shape), 0.0)
     share = airtime / np.maximum(airtime.sum(axis=0), np.finfo(float).tiny)
     return Association(count, share, np.array(found.fun), np.array(found.mip_dual_bound))
 
@@ -107,9 +113,8 @@ def _constraints(
 
 def _per_twin(stations: Stations, twins: int, cycles: float) -> tuple[Array, Array]:
     """What a twin takes at each station: seconds of training, and of the whole uplink."""
-    if twins < 1:
-        raise InvalidArgument(f"twins is {twins}; it must be at least 1")
-    whole = float(positive("cycles", cycles)) + stations.aggregation_cycles
+    check_twins(twins, cycles)
+    whole = cycles + stations.aggregation_cycles
     airtime = stations.upload_bits / stations.rate_bps.sum(axis=-1)
     return whole / stations.frequency_hz, airtime
 

@@ -2,8 +2,9 @@
 
 A column is a star, a row a server, and each server is in one star. Stars that cost more than
 their members alone are left out. The linear relaxation is integral almost always, and then
-it is the answer; else branch and bound goes on from there. The energy of a star is concave in
-the work that it takes in, so there are economies of scale, and few helpers.
+it is the answer. Else branch and bound goes on, with few columns: the relaxation plus a
+column's reduced cost bounds every partition with it, and where that is more than what local
+search has found, the column is left out.
 """
 
 from typing import NamedTuple
@@ -20,8 +21,10 @@ from twin_runtime.solvers.cooperation import (
     Servers,
     partition,
 )
+from twin_runtime.solvers.star_search import local_search
 from twin_runtime.solvers.time_split import helper_time
 
+MARGIN = 1e-9  # relative: what rounding may take from a bound
 WHOLE_WITHIN = 1e-6  # of a relaxed choice: what HiGHS itself takes for whole
 
 
@@ -33,23 +36,34 @@ class Stars(NamedTuple):
     members: sparse.csr_array
 
 
+class Relaxed(NamedTuple):
+    """The linear relaxation: its value, how much of each star, and the stars' reduced costs."""
+
+    bound_j: float
+    chosen: Array
+    reduced_j: Array
+
+
 def optimal(servers: Servers) -> Partition:
     """The partition with the least energy of all. [P5] 6.3.
 
     Raises:
         InvalidArgument: a server has more than `DEGREE_MAX` neighbours.
     """
-    stars, prices = all_stars(servers), Prices(servers)
+    stars = all_stars(servers)
     relaxed = _relaxed(stars)
-    bound, chosen = float(relaxed.fun), relaxed.x
+    bound, chosen = relaxed.bound_j, relaxed.chosen
     if np.abs(chosen - np.round(chosen)).max() > WHOLE_WITHIN:
+        incumbent = local_search(servers).certificate.value
+        can_be_better = relaxed.bound_j + relaxed.reduced_j <= incumbent * (1.0 + MARGIN)
+        stars = _only(stars, np.flatnonzero(can_be_better))
         bound, chosen = _branched(stars)
-    return _answer(servers, prices, stars, np.flatnonzero(np.round(chosen)), bound)
+    return _answer(servers, stars, np.flatnonzero(np.round(chosen)), bound)
 
 
 def relaxation(servers: Servers) -> float:
     """The linear relaxation's value: a bound that is almost always attained [J]. [P5] 6.3."""
-    return float(_relaxed(all_stars(servers)).fun)
+    return _relaxed(all_stars(servers)).bound_j
 
 
 def all_stars(servers: Servers) -> Stars:
@@ -86,10 +100,12 @@ def _stars_of(
     left = servers.deadline_s - np.maximum(servers.ready_s[order], (ready + own_s)[:, None])
     energy = servers.capacitance * (work**3 / own_s**2 + (subsets * cubes / left**2).sum(axis=-1))
     pays = energy < alone[helper] + subsets @ alone[order]
-    members = np.zeros((int(pays.sum()), len(servers)))
-    members[:, order] = subsets[pays]
-    members[:, helper] = 1.0
-    return energy[pays], sparse.csr_array(members)
+    star, member = np.nonzero(subsets[pays])
+    count = int(pays.sum())
+    rows = np.concatenate([star, np.arange(count)])
+    columns = np.concatenate([order[member], np.full(count, helper)])
+    whole = (np.ones(rows.size), (rows, columns))
+    return energy[pays], sparse.csr_array(whole, shape=(count, len(servers)))
 
 
 def _subsets(count: int) -> Booleans:
@@ -98,7 +114,7 @@ def _subsets(count: int) -> Booleans:
     return (numbers[:, None] >> np.arange(count) & 1).astype(bool)
 
 
-def _relaxed(stars: Stars) -> optimize.OptimizeResult:
+def _relaxed(stars: Stars) -> Relaxed:
     scale = float(stars.energy_j.max())
     solved = optimize.linprog(
         stars.energy_j / scale,
@@ -108,8 +124,12 @@ def _relaxed(stars: Stars) -> optimize.OptimizeResult:
         method="highs",
     )
     assert solved.status == 0, solved.message  # all alone is feasible, and nothing is negative
-    solved.fun *= scale
-    return solved
+    reduced = stars.energy_j - stars.members @ (solved.eqlin.marginals * scale)
+    return Relaxed(float(solved.fun) * scale, solved.x, reduced)
+
+
+def _only(stars: Stars, which: Integers) -> Stars:
+    return Stars(stars.center[which], stars.energy_j[which], stars.members[which])
 
 
 def _branched(stars: Stars) -> tuple[float, Array]:
@@ -126,14 +146,12 @@ def _branched(stars: Stars) -> tuple[float, Array]:
     return float(solved.mip_dual_bound) * scale, solved.x
 
 
-def _answer(
-    servers: Servers, prices: Prices, stars: Stars, chosen: Integers, bound: float
-) -> Partition:
+def _answer(servers: Servers, stars: Stars, chosen: Integers, bound: float) -> Partition:
     groups: dict[int, list[int]] = {}
     for star in chosen:
         center = int(stars.center[star])
         row = stars.members[[star]].indices.tolist()
-        groups[center] = [j for j in row if j != center]
-    found = partition(servers, prices, groups)
+        groups[center] = sorted(j for j in row if j != center)
+    found = partition(servers, Prices(servers), groups)
     value = found.certificate.value
     return found._replace(certificate=Certificate(value, min(bound, value)))

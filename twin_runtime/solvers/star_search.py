@@ -5,12 +5,15 @@ recipients, a server alone is a center without any. A move takes a server out of
 puts it into another; its worth is the difference of two stars' energies before and after.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import numpy as np
 
-from twin_runtime.physics.arguments import Booleans, Integers
+from twin_runtime.physics.arguments import Booleans
 from twin_runtime.solvers.cooperation import Partition, Prices, Servers, partition
+
+Move = Callable[["Search", int], "Search"]
 
 GAIN_MIN: Final = 1e-9  # relative: a smaller improvement is rounding
 SWEEPS_MAX: Final = 100  # over all servers; each improves, and a handful is enough
@@ -19,14 +22,12 @@ SWEEPS_MAX: Final = 100  # over all servers; each improves, and a handful is eno
 class Search:
     """A partition that moves: stars by their center, and the center of each server."""
 
-    def __init__(self, prices: Prices, helper: list[int]) -> None:
+    def __init__(self, prices: Prices, stars: Mapping[int, Collection[int]]) -> None:
         self.prices = prices
-        self.center = list(helper)
-        self.stars: dict[int, set[int]] = {i: set() for i, of in enumerate(helper) if of == i}
-        for j, i in enumerate(helper):
-            if i != j:
-                self.stars[i].add(j)
-        self.energy = {i: prices.star(i, members) for i, members in self.stars.items()}
+        self.center = list(range(len(prices.work)))
+        self.stars: dict[int, set[int]] = {}
+        self.energy: dict[int, float] = {}
+        self.place(stars)
 
     def total(self) -> float:
         return sum(self.energy.values())
@@ -37,6 +38,22 @@ class Search:
         other.stars = {i: set(members) for i, members in self.stars.items()}
         other.energy = dict(self.energy)
         return other
+
+    def place(self, stars: Mapping[int, Collection[int]]) -> None:
+        """Add stars of servers that are in none."""
+        for center, recipients in stars.items():
+            self.stars[center] = set(recipients)
+            self.energy[center] = self.prices.star(center, recipients)
+            for j in (center, *recipients):
+                self.center[j] = center
+
+    def dissolve(self, near: Collection[int]) -> set[int]:
+        """Take out the whole stars of `near`, and say who was in them."""
+        centers = {self.center[j] for j in near}
+        freed = centers.union(*(self.stars[center] for center in centers))
+        for center in centers:
+            del self.stars[center], self.energy[center]
+        return freed
 
     def joined(self, j: int, i: int) -> float:
         """What star `i` costs more with `j` in it."""
@@ -78,24 +95,23 @@ class Search:
 def greedy_marginal(servers: Servers) -> Partition:
     """Open the star that saves most, of servers that are in none, until none saves. [P5] 6.3."""
     prices = Prices(servers)
-    return partition(servers, prices, _greedy(prices))
+    return partition(servers, prices, _greedy(prices, set(range(len(servers)))))
 
 
 def local_search(servers: Servers) -> Partition:
     """Improve greedy's partition until no move of one server or one helper does. [P5] 6.3.
 
     Moves: a server joins another star or goes alone; a server becomes a helper and draws
-    neighbours to it; a helper closes, and its star finds other places.
+    neighbours to it; a helper closes, and its star finds other places. Where none of these
+    improves, all stars around a server are dissolved and built anew with it as a helper.
     """
     prices = Prices(servers)
-    helper = list(range(len(servers)))
-    for center, recipients in _greedy(prices).items():
-        for j in recipients:
-            helper[j] = center
-    search = Search(prices, helper)
+    search = Search(prices, _greedy(prices, set(range(len(servers)))))
     for _ in range(SWEEPS_MAX):
         moved = _sweep(search)
-        search, changed = _restructured(search)
+        search, changed = _improved(search, (_opened, _closed))
+        if not (moved or changed):
+            search, changed = _improved(search, (_rebuilt,))
         if not (moved or changed):
             break
     return partition(servers, prices, _sorted(search))
@@ -106,7 +122,7 @@ def best_response(servers: Servers, helps: Booleans) -> Partition:
     would change. [P5] 6.4.
     """
     prices = Prices(servers)
-    search = Search(prices, list(range(len(servers))))
+    search = Search(prices, {i: [] for i in range(len(servers))})
     helpers = set(np.flatnonzero(helps).tolist())
     recipients = [j for j in range(len(servers)) if j not in helpers]
     for _ in range(SWEEPS_MAX):
@@ -147,21 +163,23 @@ def local_maxima(servers: Servers) -> Booleans:
     return np.array(helps)
 
 
-def _greedy(prices: Prices) -> dict[int, list[int]]:
-    free = set(range(len(prices.work)))
+def _greedy(prices: Prices, servers: set[int]) -> dict[int, list[int]]:
+    """Stars of `servers` only, the one that saves most first; the rest stay alone."""
+    free = set(servers)
     stars: dict[int, list[int]] = {i: [] for i in free}
-    best = {i: best_saving(prices, i, prices.links[i]) for i in free}
+    best = {i: best_saving(prices, i, [j for j in prices.links[i] if j in free]) for i in free}
     while best:
         center = max(best, key=lambda i: best[i][0])
         saving, recipients = best[center]
         if saving <= 0.0:
             break
         stars[center] = recipients
+        for j in recipients:
+            del stars[j]
         taken = {center, *recipients}
         free -= taken
         for j in taken:
             del best[j]
-            stars.pop(j) if j != center else None
         for i in {i for j in taken for i in prices.links[j] if i in free}:
             best[i] = best_saving(prices, i, [j for j in prices.links[i] if j in free])
     return stars
@@ -177,13 +195,14 @@ def _sweep(search: Search) -> bool:
     return moved
 
 
-def _restructured(search: Search) -> tuple[Search, bool]:
-    """Open and close each server's star once, keeping what improves."""
+def _improved(search: Search, moves: tuple[Move, ...]) -> tuple[Search, bool]:
+    """Try each move at each server once, keeping what improves; whether anything has."""
     changed = False
     for i in range(len(search.center)):
         if not search.prices.links[i]:
             continue
-        for attempt in (_opened(search, i), _closed(search, i)):
+        for move in moves:
+            attempt = move(search, i)
             if attempt.total() < search.total() * (1.0 - GAIN_MIN):
                 search, changed = attempt, True
     return search, changed
@@ -215,11 +234,18 @@ def _closed(search: Search, i: int) -> Search:
     return trial
 
 
+def _rebuilt(search: Search, i: int) -> Search:
+    """The partition with all stars around `i` dissolved and built anew, its own best one first."""
+    trial, prices = search.copy(), search.prices
+    freed = trial.dissolve([i, *prices.links[i]])
+    _, recipients = best_saving(prices, i, [j for j in prices.links[i] if j in freed])
+    trial.place({i: recipients})
+    trial.place(_greedy(prices, freed - {i, *recipients}))
+    for j in sorted(freed):
+        if not trial.stars.get(j):
+            trial.settle(j, [k for k in prices.links[j] if k in trial.stars])
+    return trial
+
+
 def _sorted(search: Search) -> dict[int, list[int]]:
     return {i: sorted(members) for i, members in search.stars.items()}
-
-
-def helpers_of(found: Partition) -> Integers:
-    """The indices of those who are waited for."""
-    own = np.arange(found.helper.size)
-    return np.unique(found.helper[found.helper != own])
