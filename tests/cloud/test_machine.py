@@ -92,10 +92,18 @@ def test_a_device_an_edge_and_a_confirmation_make_an_assignment() -> None:
     assert topics_of(cloud.handle(Connected())) == [topics.status("cloud")]
     cloud.handle(said("e-1", Hello(store="s-1")))
     assert topics_of(cloud.handle(online())) == [topics.order("e-1")]
-    assert cloud.machine.readings()["twins"]() == {"activating": 1, "owned": 0}
+    assert cloud.machine.readings()["twins"]() == {
+        "activating": 1,
+        "owned": 0,
+        "sealing": 0,
+    }
     fx = cloud.handle(said("e-1", Activated(twin="d-1", epoch=1)))
     assert topics_of(fx) == [topics.assign("d-1")]
-    assert cloud.machine.readings()["twins"]() == {"activating": 0, "owned": 1}
+    assert cloud.machine.readings()["twins"]() == {
+        "activating": 0,
+        "owned": 1,
+        "sealing": 0,
+    }
 
 
 def test_a_checkpoint_is_stored_and_answered_in_the_same_effects() -> None:

@@ -169,13 +169,6 @@ def drop_what_is_handed_over() -> AbstractContextManager[Any]:
     return patch.object(Directory, "sealed", sealed)
 
 
-def begin_the_next_epoch_before_the_seal() -> AbstractContextManager[Any]:
-    def move(placement: Placement, target: EdgeId) -> Placement | None:
-        return ownership.reassign(placement, target)
-
-    return patch.object(ownership, "move", move)
-
-
 def take_checkpoints_of_any_epoch() -> AbstractContextManager[Any]:
     return patch.object(ownership, "is_current", lambda *_: True)
 
@@ -233,7 +226,6 @@ CANARIES: tuple[Canary, ...] = (
     go_on_applying_after_a_seal,
     go_on_after_a_restart_of_a_sealed_edge,
     drop_what_is_handed_over,
-    begin_the_next_epoch_before_the_seal,
     drop_what_is_only_applied,
     believe_a_deposed_owner,
     renumber_on_a_stale_acknowledgement,
