@@ -19,6 +19,7 @@ from twin_runtime.problems.subchannels import (
     observe,
     uplink_at,
     uplink_at_full_speed,
+    with_clocks,
     without_slowest,
 )
 from twin_runtime.problems.subchannels_fleet import State, cycles, select, update_weight
@@ -253,3 +254,14 @@ def test_bad_scenarios_are_named() -> None:
         replace(SMALL, stay=1.1)
     with pytest.raises(Infeasible, match="an upload takes up to"):
         begun(scenario=replace(SMALL, energy_max_j=1e-4))
+
+
+def test_the_clocks_of_a_division_are_the_cheapest_for_it() -> None:
+    state = begun(6, batch=10)
+    uplink, draw = uplink_at_full_speed(state), generator()
+    owner = equal(state, draw).owner
+    best = cost(state, with_clocks(state, uplink, owner)).total
+    for _ in range(30):
+        slower = draw.uniform(0.3, 1.0, state.active.shape)
+        clock = np.maximum(fastest_hz(state) * slower, state.scenario.frequency_min_hz)
+        assert (best <= cost(state, Action(clock, owner)).total * (1 + 1e-12)).all()
