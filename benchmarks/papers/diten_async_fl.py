@@ -96,11 +96,14 @@ class Run(NamedTuple):
 
 
 def learn(scheme: Scheme, scenario: IndustrialIot, seeds: Sequence[int], rounds: int) -> Run:
-    """Train one model in as many worlds as there are seeds, all at once."""
-    generator = np.random.default_rng(list(seeds))
-    state = fleet.begin(replace(scenario, gate=scheme.gate), len(seeds), generator)
+    """Train one model in as many worlds as there are seeds, all at once.
+
+    The same seeds have the same users and samples, whatever the scheme.
+    """
+    of_users, of_samples, generator = np.random.default_rng(list(seeds)).spawn(3)
+    state = fleet.begin(replace(scenario, gate=scheme.gate), len(seeds), of_users)
     counts = np.rint(state.samples).astype(np.int64)
-    worlds = [softmax_regression.draw(each, generator) for each in counts]
+    worlds = [softmax_regression.draw(each, of_samples) for each in counts]
     model = np.zeros((len(seeds), softmax_regression.WEIGHTS), dtype=np.float32)
     seen = []
     for _ in range(rounds):
