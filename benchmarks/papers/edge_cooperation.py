@@ -246,7 +246,7 @@ def plot(folder: Path) -> list[Path]:
     """Energy by size and by deadline, and one world's stars."""
     from benchmarks.papers.edge_cooperation_figures import draw
 
-    return draw(folder, (0, 1, 2))
+    return draw(folder, range(8))
 
 
 PAPER: Final = Paper(

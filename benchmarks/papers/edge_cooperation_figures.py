@@ -19,7 +19,7 @@ SHOWN: Final = {  # policies by their label
     "random": "random",
     "greedy": "greedy",
     "local_max": "local maxima",
-    "oracle": "exact",
+    "local_search": "local search",
 }
 GREYS: Final = ("#b0b0b0", "#8a8a8a", "#5f7f9f", "#c07a30", "#1f4e79")
 
@@ -60,8 +60,10 @@ def _axes(title: str) -> tuple["Figure", "Axes"]:
 
 def _curves(what: str, settings: Sequence[paper.Setting], seeds: Sequence[int]) -> "Figure":
     """Energy of a circle over `servers` or the `deadline`, one curve a policy."""
-    label = {"servers": "servers", "deadline": "deadline [s]"}[what]
-    figure, axes = _axes(f"Energy of a circle by {label.split()[0]}")
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    label = {"servers": "number of servers", "deadline": "deadline [s]"}[what]
+    figure, axes = _axes("Energy of all servers in a circle")
     of = {"servers": lambda s: s.scenario.servers, "deadline": lambda s: s.scenario.deadline_s}
     ordered = sorted(settings, key=of[what])
     places = [of[what](setting) for setting in ordered]
@@ -69,10 +71,13 @@ def _curves(what: str, settings: Sequence[paper.Setting], seeds: Sequence[int]) 
         energies = np.array([_mean_kj(policy, setting, seeds) for setting in ordered])
         axes.plot(places, energies, marker="o", markersize=3.5, color=colour, label=name)
     axes.set_xlabel(label)
-    axes.set_ylabel("energy of all servers [kJ]")
+    axes.set_ylabel("energy [kJ]")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks([10, 20, 50, 100, 200, 500])
     axes.set_xticks(places)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

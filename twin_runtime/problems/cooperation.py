@@ -45,6 +45,8 @@ from twin_runtime.solvers.time_split import split_stars
 COUNT_SCALE: Final = 40.0  # sensors of a kind, and neighbours, that a policy sees as 1
 DEGREE_SCALE: Final = 5.0
 REFERENCE_LEVEL: Final = 0.5  # of the received power, where nobody decides it
+_LATE_S: Final = 1e-9  # what sums of times may lose by rounding
+_IDLE_CYCLES: Final = 1.0  # the work of who has none: for solvers that divide by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +262,6 @@ def transition(state: State, action: Action, generator: np.random.Generator) -> 
         base_fraction=drifted_fraction(fraction=fraction, drift=_drift(scenario, noise)),
         drift_noise=noise,
     )
-
-
-_LATE_S: Final = 1e-9  # what sums of times may lose by rounding
-_IDLE_CYCLES: Final = 1.0  # the work of who has none: for solvers that divide by it
 
 
 def _circle(state: State, embb: Integers, urllc: Integers, ready_s: Array) -> Circle:
