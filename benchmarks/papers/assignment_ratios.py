@@ -16,10 +16,10 @@ from twin_runtime.problems.scenarios.industrial_iot import Gate, IndustrialIot
 from twin_runtime.problems.subchannels import PROBLEM, uplink_at_full_speed
 from twin_runtime.problems.subchannels_policies import POLICIES
 from twin_runtime.solvers.subchannel_bounds import fractional_bound_s
-from twin_runtime.solvers.subchannel_exact import enumerated
+from twin_runtime.solvers.subchannel_exact import enumerated, one_each
 from twin_runtime.solvers.subchannel_exploration import deviations_s2, explore
 from twin_runtime.solvers.subchannel_search import best_of, improve
-from twin_runtime.solvers.subchannel_starts import column_start, own_start
+from twin_runtime.solvers.subchannel_starts import column_start, filled, own_start
 from twin_runtime.solvers.subchannels import assign
 from twin_runtime.solvers.uplink import Uplink
 
@@ -43,7 +43,8 @@ Divide = Callable[[Uplink, np.random.Generator], Integers]
 def _searched(uplink: Uplink, generator: np.random.Generator) -> Integers:
     del generator
     worlds = np.arange(len(uplink.computing_s))
-    starts = (own_start(uplink), column_start(uplink))
+    matched = np.stack([one_each(world).owner for world in each_of(uplink)])
+    starts = (own_start(uplink), column_start(uplink), filled(uplink, matched))
     return best_of(uplink, np.stack([improve(uplink, start, worlds) for start in starts], axis=1))
 
 

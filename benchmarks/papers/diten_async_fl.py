@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.papers import assignment_ratios, asynchronous_peers, softmax_regression
 from benchmarks.papers.paper import Paper, Row
 from twin_runtime.physics import asynchronous as asyn
-from twin_runtime.physics.arguments import Array
+from twin_runtime.physics.arguments import Array, Integers
 from twin_runtime.problems import subchannels_fleet as fleet
 from twin_runtime.problems.scenarios.industrial_iot import Fading, Gate, IndustrialIot
 from twin_runtime.problems.subchannels import cost
@@ -144,7 +144,11 @@ def _of_scheme(name: str, seeds: Sequence[int], scale: Scale) -> Iterator[Row]:
         gap = REFERENCE_GAP.get(name) if count == PARTICIPANTS[0] else None
         yield _row(name, where, "gap_max_rounds", found.gap_rounds.max(axis=-1), gap)
         yield _row(name, where, "accuracy", found.accuracy[:, -1], None)
-        yield _row(name, where, "time_to_target_s", _time_to_target_s(found), None)
+        first = _first_rounds(found)
+        elapsed = found.time_s.cumsum(axis=-1)[np.arange(len(first)), first]
+        sent = (first + 1).astype(np.float64) * count * IndustrialIot().model_bits
+        yield _row(name, where, "time_to_target_s", elapsed, None)
+        yield _row(name, where, "uplink_to_target_bits", sent, None)
     if name in REFERENCE_FLAT:
         yield from _flat(name, seeds, scale)
 
@@ -193,11 +197,10 @@ def _aggregated(
     return merged.astype(np.float32)
 
 
-def _time_to_target_s(found: Run) -> Array:
-    elapsed = found.time_s.cumsum(axis=-1)
+def _first_rounds(found: Run) -> Integers:
+    """The round `[seed]` after which the model is as accurate as the peers are to become."""
     target = asynchronous_peers.TARGET_ACCURACY
-    first = [asynchronous_peers.first_at(right, target) for right in found.accuracy]
-    return np.asarray(elapsed[np.arange(len(first)), first])
+    return np.array([asynchronous_peers.first_at(right, target) for right in found.accuracy])
 
 
 def _reference(name: str, count: int) -> tuple[float | None, float | None]:
