@@ -10,6 +10,7 @@ from cloud.config import CloudConfig
 from cloud.machine import CloudMachine
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.log import configure_log
+from twin_runtime.adapters.moves_http import moves_router
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.core import topics
@@ -27,6 +28,7 @@ def start(config: Path) -> int:
             machine=lambda _: CloudMachine(),
             filters=topics.cloud_filters(),
             store_name="cloud.sqlite",
+            routes=lambda questions: moves_router(questions.ask),
         )
         await run_service(cloud, settings)
 

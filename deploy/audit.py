@@ -58,7 +58,7 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
     twins: dict[str, dict[str, Any]] = {}
     entries: dict[str, list[_Entry]] = {}
     for path in edges:
-        for row in read_rows(path, "twin"):
+        for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
             twin = json.loads(row.value)
             if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
                 twins[row.key] = twin

@@ -1,4 +1,4 @@
-"""`diten twin`: look at twins through the API of an edge or of the cloud.
+"""`diten twin`: look at twins, and move them, through the API of an edge or of the cloud.
 
 Exit codes: 0 ok, 1 the answer is not what was asked for, 2 usage, 3 unreachable.
 """
@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -67,7 +66,7 @@ def _reads_the_api(command: Command) -> Command:
 
 @click.group()
 def twin() -> None:
-    """Look at twins."""
+    """Look at twins, and move them."""
 
 
 @twin.command()
@@ -112,6 +111,17 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
             else:
                 _print_changes(before, thing)
             before = thing
+
+
+@twin.command()
+@click.argument("twin_id", metavar="ID")
+@click.option("--to", "edge", required=True, metavar="EDGE", help="The edge that is to own it.")
+@_reads_the_api
+def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
+    """Let another edge own a twin; the API must be the cloud's. Repeating it does no harm."""
+    with _client(api) as client:
+        moved = _answer(_send(client, "POST", "/api/v1/moves", {"twin": twin_id, "to": edge}))
+    click.echo(json.dumps(moved) if as_json else f"{twin_id} moves to {edge}")
 
 
 def _print_thing(thing: dict[str, Any]) -> None:
@@ -168,10 +178,16 @@ def _client(api: str) -> "httpx.Client":
 
 
 def _get(client: "httpx.Client", path: str) -> "httpx.Response":
+    return _send(client, "GET", path)
+
+
+def _send(
+    client: "httpx.Client", method: str, path: str, body: dict[str, str] | None = None
+) -> "httpx.Response":
     import httpx
 
     try:
-        return client.get(path)
+        return client.request(method, path, json=body)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unreachable(
             f"nobody answers at {client.base_url} ({str(error) or type(error).__name__}): "
@@ -185,9 +201,10 @@ def _answer(response: "httpx.Response") -> Any:
         body = response.json()
     except ValueError:
         raise Refused(f"{response.url} answered {response.status_code}, not with JSON") from None
-    if response.status_code == HTTPStatus.OK:
+    if response.is_success:
         return body
-    raise Refused(f"{body.get('message', response.reason_phrase)} {body.get('description', '')}")
+    said = body.get("detail") or body.get("message", response.reason_phrase)
+    raise Refused(f"{said} {body.get('description', '')}".rstrip())
 
 
 def _path(thing_id: str) -> str:

@@ -263,7 +263,7 @@ class Rig:
         """How far each twin reaches in the edges' stores: `(epoch, session, last_seq)`."""
         found: dict[str, Position] = {}
         for path in self.edge_stores():
-            for row in read_rows(path, "twin"):
+            for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
                 twin = json.loads(row.value)
                 position = (twin["epoch"], twin["session"], twin["last_seq"])
                 found[row.key] = max(position, found.get(row.key, NOWHERE))

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from fastapi import APIRouter
+
 from twin_runtime.adapters import metrics, mqtt_bus, things_http
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.process import SystemClock, run_process
+from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Machine, Send
@@ -54,6 +57,7 @@ class Service:
     filters: list[str]
     store_name: str
     logs: Mapping[str, LogBound] = field(default_factory=dict)
+    routes: Callable[[Questions], APIRouter] | None = None  # what else is served over HTTP
 
 
 async def run_service(service: Service, config: ServiceConfig) -> None:
@@ -68,10 +72,14 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         readings = {**_bus_readings(bus), **machine.readings()}
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(view, health, recorder.render, config.site)
-        ports = Ports(bus, store, clock, recorder, health, view)
+        inbox = Inbox()
+        questions = Questions(inbox.push)
+        if service.routes is not None:
+            app.include_router(service.routes(questions))
+        ports = Ports(bus, store, clock, recorder, health, view, answer=questions.answer)
         spare_the_old()
         beside = {"http": things_http.serve(app, listener), "collector": collect_daily()}
-        await run_process(machine, ports, Inbox(), beside)
+        await run_process(machine, ports, inbox, beside)
         store.close()
 
 

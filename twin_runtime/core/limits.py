@@ -107,6 +107,9 @@ HTTP_CONNECTIONS_MAX = 256  # at once; more are answered 503
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
+QUESTIONS_MAX = 1_024  # requests that wait for a commit; more are answered 503
+ANSWER_S = 5.0  # a commit takes milliseconds; beyond this the disk is full or worse
+
 # --- sizes of roles -----------------------------------------------------------------
 TWINS_PER_EDGE_MAX = 200_000  # 300 to 460 MB of memory at 1.5 to 2.3 KB a twin
 TWINS_PER_CLOUD_MAX = 1_000_000  # a thousand twins on each of EDGES_MAX edges

@@ -1,0 +1,52 @@
+"""Requests on their way to a machine, and who waits for their answers.
+
+A request is an event among others; its answer comes once what was decided is on disk. A
+machine that is too busy, or whose disk is full, answers late or never: nobody waits longer
+than `ANSWER_S`, and what was asked may still happen. So a request must be one that can be
+repeated.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from twin_runtime.core.effects import Answer, Asked, Event, Move, Refused
+from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.limits import ANSWER_S, QUESTIONS_MAX
+
+
+class Questions:
+    """Asks by `push`, which puts events before the machine; `answer` is where it answers."""
+
+    def __init__(self, push: Callable[[Sequence[Event]], None]) -> None:
+        self._push = push
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[Refused | None]] = {}
+
+    async def ask(self, request: Move) -> Refused | None:
+        """None once it is done or under way, durably, or why it is not.
+
+        Raises:
+            Unavailable: too many wait already, or no answer came in time.
+        """
+        if len(self._waiting) >= QUESTIONS_MAX:
+            raise Unavailable(f"{QUESTIONS_MAX} requests wait already: ask again later")
+        number = next(self._numbers)
+        answered: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answered
+        try:
+            self._push((Asked(number, request),))
+            async with asyncio.timeout(ANSWER_S):
+                return await answered
+        except TimeoutError:
+            raise Unavailable(
+                f"no answer within {ANSWER_S:g} s: ask again, it does no harm"
+            ) from None
+        finally:
+            del self._waiting[number]
+
+    def answer(self, answer: Answer) -> None:
+        """Give an answer to whoever still waits for it."""
+        waiting = self._waiting.get(answer.number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer.refused)
