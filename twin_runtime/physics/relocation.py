@@ -200,17 +200,20 @@ def saturation(*, energy: Real, scale: Real) -> Array:
 
 def saturation_slope(*, energy: Real, scale: Real) -> Array:
     """Slope of Norm, > 0 [1/energy], arguments as in `saturation`. [P3] (22)."""
-    unit = positive("scale", scale)
-    slope: Array = (1.0 - saturation(energy=energy, scale=unit) ** 2) / (4.0 * unit)
-    return slope
+    return saturation_derivatives(level=saturation(energy=energy, scale=scale), scale=scale)[0]
 
 
 def saturation_curvature(*, energy: Real, scale: Real) -> Array:
     """Second derivative of Norm, <= 0; printed with the wrong sign. [P3] (30)."""
-    unit = positive("scale", scale)
-    level = saturation(energy=energy, scale=unit)
-    curvature: Array = -2.0 * level * (1.0 - level**2) / (4.0 * unit) ** 2
-    return curvature
+    return saturation_derivatives(level=saturation(energy=energy, scale=scale), scale=scale)[1]
+
+
+def saturation_derivatives(*, level: Array, scale: Real) -> tuple[Array, Array]:
+    """Slope and second derivative where Norm is `level`, a `saturation`. [P3] (22)(30)."""
+    unit = 4.0 * positive("scale", scale)
+    slope: Array = (1.0 - level * level) / unit
+    curvature: Array = -2.0 * level * slope / unit
+    return slope, curvature
 
 
 def association_gain(

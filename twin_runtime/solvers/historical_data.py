@@ -37,26 +37,27 @@ from twin_runtime.physics.arguments import (
 from twin_runtime.physics.relocation import (
     Valuation,
     saturation,
-    saturation_curvature,
-    saturation_slope,
 )
 from twin_runtime.physics.utility import data_utility
 from twin_runtime.solvers.certificate import Certificate, Infeasible
+from twin_runtime.solvers.energy_response import (
+    Response,
+    bend_max,
+    respond,
+    slope_bounds,
+)
 from twin_runtime.solvers.water_filling import (
     PRICE_MIN,
     Curves,
-    answers_between,
     curves_of,
-    fill,
-    fill_budget,
     take,
 )
 
+PIECES = 2  # to begin with: wide arrays cost little more than narrow ones
 ROUNDS_MAX = 64  # each halves an interval: 2^-64 of any energy is nothing
 GAP = 1e-18  # what an interval's last width may hide of the gain
 STEPS_MAX = 14  # of the two-ended form: the digest's
 ROUNDING = 1e-15  # of a gain
-STEEPEST = np.arctanh(np.sqrt(1.0 / 3.0))  # where Norm bends most, in units of 4 scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +118,6 @@ class _Work(NamedTuple):
     dual: Array
 
 
-class _Response(NamedTuple):
-    """What edges answer to an expected energy y `[..., edges]`."""
-
-    share: Array
-    load: Array  # T(y)
-    price: Array  # of energy
-    dual: Array  # logarithm of the price of compute, of energy and budget together
-    tight: Booleans
-
-
 def allocate(edges: Edges) -> Allocation:
     """The best shares of every edge, each with a bound. [P3] 6.1.
 
@@ -134,16 +125,15 @@ def allocate(edges: Edges) -> Allocation:
         Infeasible: an edge's budget does not even carry its new data.
     """
     curves = _curves(edges)
-    rows = np.arange(len(curves.energy))
-    work = _Work(np.zeros(len(rows)), curves.slope.sum(axis=-1), _both(curves.guess))
-    best = np.full(len(rows), -np.inf)
-    width_max = np.sqrt(8.0 * GAP / edges.valuation.energy_weight / _bend_max(edges.valuation))
-    found: list[tuple[Integers, Array, Array]] = []
+    rows, work = _begin(curves)
+    best = np.full(len(curves.energy), -np.inf)
+    width_max = np.sqrt(8.0 * GAP / edges.valuation.energy_weight / bend_max(edges.valuation))
+    found: list[tuple[Integers, _Work]] = []
     for _ in range(ROUNDS_MAX):
         cut, unique, response = _contract(take(curves, rows), work, edges.valuation)
         width = cut.high - cut.low
         done = np.abs(width) <= width_max
-        found.append((rows[done], cut.low[done], cut.high[done]))
+        found.append((rows[done], _pick(cut, done)))
         rest = np.flatnonzero(~done & (width > 0))
         open_ended = rest[~unique[rest]]
         if open_ended.size:
@@ -154,8 +144,8 @@ def allocate(edges: Edges) -> Allocation:
         slow = rest[width[rest] > (work.high - work.low)[rest] / 2]
         rows, work = _split(rows, cut, rest, slow)
     else:
-        found.append((rows, work.low, work.high))
-    return _best(edges, curves, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        found.append((rows, work))
+    return _best(edges, curves, found)
 
 
 def allocate_two_ended(edges: Edges) -> Allocation:
@@ -168,9 +158,9 @@ def allocate_two_ended(edges: Edges) -> Allocation:
     """
     curves = _curves(edges)
     expected = np.stack([np.zeros(len(curves.energy)), curves.slope.sum(axis=-1)])
-    response = _respond(curves, expected, _both(curves.guess), edges.valuation)
+    response = respond(curves, expected, _both(curves.guess), edges.valuation)
     for _ in range(STEPS_MAX):
-        response = _respond(curves, response.load, response.dual, edges.valuation)
+        response = respond(curves, response.load, response.dual, edges.valuation)
     values = gain(edges, response.share)
     pick = (values[1] > values[0]).astype(np.int64)
     rows = np.arange(len(pick))
@@ -195,6 +185,20 @@ def gain(edges: Edges, share: Array, energy: Array | None = None) -> Array:
     spent = saturation(energy=energy, scale=valuation.scale)
     worth: Array = valuation.utility_weight * total - valuation.energy_weight * spent
     return worth
+
+
+def _begin(curves: Curves) -> tuple[Integers, _Work]:
+    """All energies that history may add, in a few pieces.
+
+    Of an edge whose budget binds, the pieces end where all that moves is reused.
+    """
+    edges = len(curves.energy)
+    moved = (curves.slope - curves.compute).sum(axis=-1)
+    most = np.minimum(curves.slope.sum(axis=-1), curves.slack + moved)
+    rows = np.repeat(np.arange(edges), PIECES)
+    piece = np.tile(np.arange(PIECES), edges)
+    low, high = most[rows] * piece / PIECES, most[rows] * (piece + 1) / PIECES
+    return rows, _Work(low, high, _both(curves.guess[rows]))
 
 
 def _both(ends: Array) -> Array:
@@ -223,13 +227,13 @@ def _refuse_overload(edges: Edges) -> None:
 
 def _contract(
     curves: Curves, work: _Work, valuation: Valuation
-) -> tuple[_Work, Booleans, _Response]:
+) -> tuple[_Work, Booleans, Response]:
     """Intervals that hold the same fixed points, by interval Newton on y - T(y); which hold
     at most one; and what the ends answered."""
     low, high = work.low, work.high
-    response = _respond(curves, np.stack([low, high]), work.dual, valuation)
+    response = respond(curves, np.stack([low, high]), work.dual, valuation)
     rise, fall = response.load[0] - low, high - response.load[1]
-    least, most = _slopes(curves, (low, high), response, valuation)
+    least, most = slope_bounds(curves, (low, high), response, valuation)
     unique = most < 1.0
     steep = np.where(unique, 1.0 - most, 1.0)
     gentle = 1.0 - np.minimum(least, 0.5 * np.minimum(1.0, most))
@@ -241,7 +245,7 @@ def _contract(
 
 
 def _hopeless(
-    edges: Edges, rows: Integers, which: Integers, work: _Work, response: _Response, best: Array
+    edges: Edges, rows: Integers, which: Integers, work: _Work, response: Response, best: Array
 ) -> Booleans:
     """Which intervals hold nothing better than the best shares met so far, which it updates.
 
@@ -268,46 +272,14 @@ def _hopeless(
 
 
 def _rows_of(edges: Edges, rows: Integers) -> Edges:
+    if len(rows) == len(edges.present) and (rows == np.arange(len(rows))).all():
+        return edges
     parts = {name: getattr(edges, name)[rows] for name in Edges.__slots__ if name != "valuation"}
     return Edges(**parts, valuation=edges.valuation)
 
 
-def _slopes(
-    curves: Curves, interval: tuple[Array, Array], response: _Response, valuation: Valuation
-) -> tuple[Array, Array]:
-    """Bounds on the slope of T between the ends.
-
-    The slope is -lambda' times a sum of a^2 K over the twins that are not held at 0 or 1, K how
-    a share answers to its price, which falls with the price. A budget that binds leaves
-    only what K says of a across b.
-    """
-    tight, price, dual = response.tight, response.price, np.exp(response.dual)
-    both = tight.all(axis=0)
-    dearest = price[0], np.maximum(price[0], dual.max(axis=0))
-    cheapest = price[1], np.where(both, dual[0], price[1])
-    answers = answers_between(curves, np.stack([dearest, cheapest], axis=1))
-    across = np.broadcast_to(curves.slope, answers.shape)
-    if both.any():
-        shared = (answers * curves.slope * curves.compute).sum(axis=-1)
-        square = np.maximum((answers * curves.compute**2).sum(axis=-1), PRICE_MIN)
-        binding = np.where(both, shared / square, 0.0)
-        across = across - binding[..., None] * curves.compute
-    spread = (answers * across**2).sum(axis=-1)
-    bends = _bends(curves.energy, interval, valuation)
-    least = np.where(tight.any(axis=0) & ~both, 0.0, bends[0] * spread[0])
-    return least, bends[1] * spread[1]
-
-
-def _bends(
-    energy: Array, interval: tuple[Array, Array], valuation: Valuation
-) -> tuple[Array, Array]:
-    """The least and the most of -lambda' between the ends."""
-    ends = energy + np.stack(interval)
-    bends = -saturation_curvature(energy=ends, scale=valuation.scale)
-    peak = STEEPEST * 4.0 * valuation.scale
-    inside = (ends[0] < peak) & (peak < ends[1])
-    most = np.where(inside, _bend_max(valuation), bends.max(axis=0))
-    return valuation.energy_weight * bends.min(axis=0), valuation.energy_weight * most
+def _pick(work: _Work, some: Booleans) -> _Work:
+    return _Work(work.low[some], work.high[some], work.dual[:, some])
 
 
 def _split(rows: Integers, work: _Work, rest: Integers, slow: Integers) -> tuple[Integers, _Work]:
@@ -321,40 +293,19 @@ def _split(rows: Integers, work: _Work, rest: Integers, slow: Integers) -> tuple
     return rows[both], _Work(low, high, work.dual[:, both])
 
 
-def _respond(curves: Curves, expected: Array, dual: Array, valuation: Valuation) -> _Response:
-    slope = saturation_slope(energy=curves.energy + expected, scale=valuation.scale)
-    price = np.maximum(valuation.energy_weight * slope, PRICE_MIN)
-    share, _, _ = fill(curves, price[..., None] * curves.slope)
-    tight = (curves.compute * share).sum(axis=-1) > curves.slack
-    logarithm = np.log(price)
-    if tight.any():
-        rows = np.broadcast_to(np.arange(len(curves.energy)), tight.shape)[tight]
-        share[tight], logarithm[tight] = fill_budget(
-            take(curves, rows), price[tight], np.maximum(dual[tight], logarithm[tight])
-        )
-    return _Response(share, (curves.slope * share).sum(axis=-1), price, logarithm, tight)
-
-
-def _bend_max(valuation: Valuation) -> float:
-    peak = STEEPEST * 4.0 * valuation.scale
-    return float(-saturation_curvature(energy=peak, scale=valuation.scale))
-
-
-def _best(edges: Edges, curves: Curves, rows: Integers, low: Array, high: Array) -> Allocation:
-    """The best of each edge's fixed points."""
-    share = np.zeros(edges.present.shape)
-    value = np.full(len(share), -np.inf)
-    middle, width = np.maximum((low + high) / 2.0, 0.0), np.maximum(high - low, 0.0)
-    hidden = np.zeros(len(share))
-    np.maximum.at(hidden, rows, width)
-    while rows.size:
-        row, first = np.unique(rows, return_index=True)
-        here = share.copy()
-        part = take(curves, row)
-        here[row] = _respond(part, middle[first], part.guess, edges.valuation).share
-        worth = gain(edges, here)
-        better = worth > value
-        share[better], value[better] = here[better], worth[better]
-        rows, middle = np.delete(rows, first), np.delete(middle, first)
-    bend = edges.valuation.energy_weight * _bend_max(edges.valuation)
-    return Allocation(share, value, value + bend * hidden**2 / 8.0)
+def _best(edges: Edges, curves: Curves, found: list[tuple[Integers, _Work]]) -> Allocation:
+    """The best of each edge's fixed points; a few edges have several."""
+    rows = np.concatenate([row for row, _ in found])
+    low, high = (np.concatenate([work[end] for _, work in found]) for end in (0, 1))
+    dual = np.concatenate([work.dual[1] for _, work in found])
+    order = np.argsort(rows, kind="stable")
+    rows, middle = rows[order], np.maximum((low + high) / 2.0, 0.0)[order]
+    share = respond(take(curves, rows), middle, dual[order], edges.valuation).share
+    value = gain(_rows_of(edges, rows), share)
+    ranked = np.lexsort((value, rows))
+    last = ranked[np.flatnonzero(np.diff(rows, append=-1))]
+    assert len(last) == len(curves.energy), "an edge has lost its optimum"
+    hidden = np.zeros(len(last))
+    np.maximum.at(hidden, rows, (high - low)[order])
+    bend = edges.valuation.energy_weight * bend_max(edges.valuation)
+    return Allocation(share[last], value[last], value[last] + bend * hidden**2 / 8.0)

@@ -15,7 +15,7 @@ from twin_runtime.physics.relocation import Valuation
 from twin_runtime.physics.utility import data_quality
 
 DUAL_STEPS_MAX = 80  # of the budget's price: bisection alone would be done by then
-BUDGET_TOLERANCE = 1e-13  # of an edge's whole history
+BUDGET_TOLERANCE = 1e-14  # of an edge's whole history
 PRICE_MIN = 1e-300  # keeps a logarithm finite
 LOG_PRICE_MAX = 600.0  # keeps an exponential finite
 
@@ -89,12 +89,44 @@ def _guess(curves: Curves, least: Array) -> Array:
     return guess
 
 
-def fill(curves: Curves, price: Array) -> tuple[Array, Array, Array]:
+class Filled(NamedTuple):
+    """What twins reuse at a price of their whole history, and how that came about."""
+
+    share: Array
+    level: Array  # of water, before it is held between 0 and 1
+    omega: Array
+    price: Array
+
+
+def fill(curves: Curves, price: Array) -> Filled:
     """Shares at which one more sample is worth its price: clip(reach omega^power - start)."""
-    height = curves.offset - curves.exponent * np.log(np.maximum(price, PRICE_MIN))
-    omega = wrightomega(height)
+    paid = np.maximum(price, PRICE_MIN)
+    omega = wrightomega(curves.offset - curves.exponent * np.log(paid))
     level = curves.reach * omega**curves.power
-    return np.clip(level - curves.start, 0.0, 1.0), level, omega
+    share = np.minimum(np.maximum(level - curves.start, 0.0), 1.0)
+    return Filled(share, level, omega, paid)
+
+
+def stiffness(curves: Curves, filled: Filled) -> Array:
+    """How much a share falls with its price, if it is not held at 0 or 1: less at high prices."""
+    answers: Array = filled.level * curves.stretch / ((1.0 + filled.omega) * filled.price)
+    return answers
+
+
+def stiffness_between(curves: Curves, filled: Filled) -> Array:
+    """The least and the most stiffness between two prices, `[2, ..., twins]`, the dearer first.
+
+    A twin counts in the least if it is held at no price between, in the most if it is free at
+    some.
+    """
+    some, left = filled.level > curves.start, filled.level < curves.start + 1.0
+    answers = stiffness(curves, filled)
+    return np.stack(
+        [
+            np.where(some[0] & left[1], answers[0], 0.0),
+            np.where(some[1] & left[0], answers[1], 0.0),
+        ]
+    )
 
 
 def fill_budget(curves: Curves, price: Array, level: Array) -> tuple[Array, Array]:
@@ -109,14 +141,14 @@ def fill_budget(curves: Curves, price: Array, level: Array) -> tuple[Array, Arra
     share = np.zeros_like(curves.slope)
     for _ in range(DUAL_STEPS_MAX):
         paid = np.exp(level)[:, None] * curves.compute
-        share, reach, omega = fill(curves, moved + paid)
+        filled = fill(curves, moved + paid)
+        share = filled.share
         over = (curves.compute * share).sum(axis=-1) - curves.slack
         if (np.abs(over) <= enough).all():
             break
         low, high = np.where(over > 0, level, low), np.where(over > 0, high, level)
-        answers = curves.compute * paid * reach * curves.stretch / (1.0 + omega)
-        held = (share <= 0) | (share >= 1)
-        steep = np.where(held, 0.0, answers / np.maximum(moved + paid, PRICE_MIN)).sum(axis=-1)
+        free = (share > 0) & (share < 1)
+        steep = (free * curves.compute * paid * stiffness(curves, filled)).sum(axis=-1)
         level = _within_bracket(level, over, steep, low, high)
     load = (curves.compute * share).sum(axis=-1)
     over = load > curves.slack
@@ -136,21 +168,6 @@ def take(curves: Curves, rows: Integers) -> Curves:
     if len(rows) == len(curves.energy) and (rows == np.arange(len(rows))).all():
         return curves
     return Curves(*(part[rows] for part in curves))
-
-
-def answers_between(curves: Curves, prices: Array) -> Array:
-    """The least and the most of K between the dearest and the cheapest prices.
-
-    `prices` are those of energy and of compute, `[2, 2, edges]`. A twin counts in the least
-    if it is held at no price, in the most if it is free at some.
-    """
-    moved = curves.slope - curves.compute
-    price = prices[0][..., None] * moved + prices[1][..., None] * curves.compute
-    _, level, omega = fill(curves, price)
-    some, some_left = level > curves.start, level < curves.start + 1.0
-    free = np.stack([some[0] & some_left[1], some[1] & some_left[0]])
-    answers = level * curves.stretch / (1.0 + omega) / np.maximum(price, PRICE_MIN)
-    return np.where(free, answers, 0.0)
 
 
 def reuse_at_price(
@@ -180,4 +197,4 @@ def reuse_at_price(
         budget=(nothing.sum(axis=-1), nothing.sum(axis=-1)),
         valuation=valuation,
     )
-    return fill(curves, price)[0]
+    return fill(curves, price).share
