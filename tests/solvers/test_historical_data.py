@@ -228,6 +228,30 @@ def test_energy_that_costs_nothing_more_is_all_used() -> None:
     assert (allocate(saturated).share == 1).all()
 
 
+def test_a_budget_is_met_where_newtons_method_would_go_round_in_a_circle() -> None:
+    old = np.array([[413.0, 652.0, 792.0, 766.0, 347.0, 511.0, 749.0]])
+    new = np.array([[853.0, 304.0, 740.0, 685.0, 675.0, 784.0, 684.0]])
+    compute = 0.257737402 * old
+    slope = compute.copy()
+    slope[0, 0] = 832.354258
+    edges = Edges(
+        present=old > 0,
+        new_samples=new,
+        old_samples=old,
+        label_distance=np.zeros((1, 7)),
+        slope=slope,
+        compute_slope=compute,
+        fixed_energy=np.array([2745.085667]),
+        compute_slack=np.array([270.321489]),
+        valuation=Valuation(0.3 / 20, 0.7 / 9, 200.0),
+    )
+    answer = allocate(edges)
+    start = np.full(7, 0.2)
+    assert polished(edges, start) <= answer.value[0] + NEVER_BEATEN
+    assert answer.share[0] @ compute[0] == pytest.approx(270.321489)
+    assert allocate_two_ended(edges).value[0] == pytest.approx(answer.value[0], abs=1e-15)
+
+
 def test_an_overloaded_edge_is_infeasible_and_a_malformed_one_is_not() -> None:
     edges = random_edge(np.random.default_rng(2), 3, "resident")
     with pytest.raises(Infeasible, match=r"edge 0 lacks 3 of its budget"):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import wrightomega
 
-from twin_runtime.physics.arguments import Array, Booleans, Integers
+from twin_runtime.physics.arguments import Array, Booleans
 from twin_runtime.physics.relocation import Valuation
 from twin_runtime.physics.utility import data_quality
 
@@ -138,18 +138,22 @@ def fill_budget(curves: Curves, price: Array, level: Array) -> tuple[Array, Arra
     low, high = np.log(price), np.full(len(price), np.inf)
     moved = price[:, None] * (curves.slope - curves.compute)
     enough = BUDGET_TOLERANCE * curves.compute.sum(axis=-1)
-    share = np.zeros_like(curves.slope)
+    share, before = np.zeros_like(curves.slope), np.full(len(price), np.inf)
     for _ in range(DUAL_STEPS_MAX):
         paid = np.exp(level)[:, None] * curves.compute
         filled = fill(curves, moved + paid)
         share = filled.share
         over = (curves.compute * share).sum(axis=-1) - curves.slack
-        if (np.abs(over) <= enough).all():
+        miss = np.abs(over)
+        if (miss <= enough).all():
             break
         low, high = np.where(over > 0, level, low), np.where(over > 0, high, level)
         free = (share > 0) & (share < 1)
         steep = (free * curves.compute * paid * stiffness(curves, filled)).sum(axis=-1)
-        level = _within_bracket(level, over, steep, low, high)
+        # Newton's steps may go round in a circle over a kink; so each must halve the miss.
+        steep = np.where(miss <= before / 2.0, steep, 0.0)
+        step = _within_bracket(level, over, steep, low, high)
+        level, before = np.where(miss <= enough, level, step), miss
     load = (curves.compute * share).sum(axis=-1)
     over = load > curves.slack
     return share * np.where(over, curves.slack / np.where(over, load, 1.0), 1.0)[:, None], level
@@ -165,6 +169,7 @@ def _within_bracket(level: Array, over: Array, steep: Array, low: Array, high: A
 
 
 def take(curves: Curves, rows: Integers) -> Curves:
+    """Some of the edges, in this order."""
     if len(rows) == len(curves.energy) and (rows == np.arange(len(rows))).all():
         return curves
     return Curves(*(part[rows] for part in curves))
