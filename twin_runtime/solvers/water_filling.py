@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import wrightomega
 
-from twin_runtime.physics.arguments import Array, Booleans
+from twin_runtime.physics.arguments import Array, Booleans, Integers
 from twin_runtime.physics.relocation import Valuation
 from twin_runtime.physics.utility import data_quality
 
