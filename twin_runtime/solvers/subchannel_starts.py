@@ -33,22 +33,9 @@ def own_start(uplink: Uplink) -> Integers:
 
 def column_start(uplink: Uplink) -> Integers:
     """As `own_start`, where all users rank sub-channels by their mean rate: as printed. [P2] S4."""
-    return _divided(uplink, column_quality(uplink))
-
-
-def column_quality(uplink: Uplink) -> Array:
-    """The rate of each sub-channel summed over participants, for every user alike `[..., n, K]`."""
     each = np.where(uplink.active[..., None], uplink.rates_bps, 0.0)
     common = each.sum(axis=-2, keepdims=True)
-    return np.broadcast_to(common, uplink.rates_bps.shape)
-
-
-def divided(uplink: Uplink, quality: Array) -> Integers:
-    """A start of worlds `[B, n, K]` whose users prefer sub-channels of high `quality`."""
-    owner = np.full((len(quality), quality.shape[-1]), UNUSED, dtype=np.int64)
-    _one_each(uplink, quality, owner)
-    _fill(uplink, quality, owner)
-    return owner
+    return _divided(uplink, np.broadcast_to(common, uplink.rates_bps.shape))
 
 
 def filled(uplink: Uplink, owner: Integers) -> Integers:
@@ -97,9 +84,13 @@ def flat_counts(
 
 
 def _divided(uplink: Uplink, quality: Array) -> Integers:
+    """A start in which users prefer sub-channels of high `quality` `[..., n, K]`."""
     flat = uplink.flat()
-    owner = divided(flat, quality.reshape(flat.rates_bps.shape))
-    return owner.reshape(*uplink.computing_s.shape[:-1], -1)
+    wanted = quality.reshape(flat.rates_bps.shape)
+    owner = np.full((len(wanted), uplink.rates_bps.shape[-1]), UNUSED, dtype=np.int64)
+    _one_each(flat, wanted, owner)
+    _fill(flat, wanted, owner)
+    return owner.reshape((*uplink.computing_s.shape[:-1], -1))
 
 
 def _one_each(uplink: Uplink, quality: Array, owner: Integers) -> None:
