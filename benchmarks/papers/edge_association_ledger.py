@@ -182,4 +182,5 @@ PAPER = Paper(
     policies=tuple(POLICIES),
     run=run,
     plot=plot,
+    seeds=8,
 )

@@ -256,4 +256,5 @@ PAPER: Final = Paper(
     policies=tuple(POLICIES),
     run=run,
     plot=plot,
+    seeds=10,
 )

@@ -38,7 +38,8 @@ class Paper:
     """One paper's experiments.
 
     `run(policy, seeds)` yields rows as they are done, of one policy; `plot(folder)` writes
-    the figures of `docs/papers/<slug>.md` and returns their paths.
+    the figures of `docs/papers/<slug>.md` and returns their paths. With fewer than `seeds`
+    the spread says little.
     """
 
     name: str
@@ -47,3 +48,4 @@ class Paper:
     policies: tuple[str, ...]
     run: Callable[[str, Sequence[int]], Iterator[Row]]
     plot: Callable[[Path], list[Path]]
+    seeds: int = 3
