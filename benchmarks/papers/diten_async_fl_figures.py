@@ -42,6 +42,7 @@ def draw(folder: Path, scale: paper.Scale) -> list[Path]:
     for name, label in SHOWN.items():
         each = [runs[name, count].time_s.sum(axis=-1).mean() for count in scale.participants]
         totals.axes.plot(scale.participants, each, marker="o", label=label)
+    totals.axes.set_xticks(scale.participants)
     learned = _Figure("round", "test accuracy [1]")
     for count in scale.participants:
         right = runs["fastest", count].accuracy.mean(axis=0)
