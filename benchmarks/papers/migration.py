@@ -39,6 +39,7 @@ NAME: Final = "P3"
 SLOTS: Final = 750
 SEARCHED_SLOTS: Final = 250  # where each slot is searched, for 30 to 100 ms
 SEARCHING: Final = ("greedy", "pack_and_hold")
+SHOWN_SLOTS: Final = 100  # in a figure
 GAP_SLOTS: Final = 30
 HORIZON_SLOTS: Final = 12
 WIDE_ROUNDS: Final = 8
@@ -93,7 +94,7 @@ def bound_rows(seeds: Sequence[int], slots: int) -> Iterator[Row]:
 
 
 def gap_rows(name: str, policy: str, seeds: Sequence[int], slots: int) -> Iterator[Row]:
-    """How far a policy's gain is below the best of a slot, along the path of the best."""
+    """How far a policy's gain is below the best of a slot, along its own path."""
     found = [
         np.concatenate([gaps(name, policy, budget, seed, slots) for budget in GAP_BUDGETS])
         for seed in seeds
@@ -119,7 +120,7 @@ def gaps(name: str, policy: str, budget: float, seed: int, slots: int) -> Array:
         mine = _wide(state, generator) if policy == "wide" else POLICIES[policy](state, generator)
         worse, better = (PROBLEM.cost(state, action).total[0] for action in (mine, best))
         found.append(worse - better)
-        environment.step(best)
+        environment.step(mine)
     return np.array(found)
 
 
@@ -178,7 +179,7 @@ def _wide(state: State, generator: np.random.Generator) -> Action:
 def _plot(folder: Path) -> list[Path]:
     from benchmarks.papers.migration_figures import draw
 
-    return draw(folder, SEARCHED_SLOTS)
+    return draw(folder, SHOWN_SLOTS)
 
 
 PAPER: Final = Paper(

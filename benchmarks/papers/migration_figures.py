@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 SEED: Final = 0
 EDGES: Final = 9
+BITS_PER_SAMPLE: Final = 784.0
+TWIN_BITS: Final = 4500.0
+ENERGY_PER_BIT_M: Final = 1e-4
+TRAINING_PER_SAMPLE: Final = 0.25872  # 784 bits, 55 cycles each, 60 epochs, 1e-7 a cycle
+MOVED_M: Final = {0.0: "#8a8a8a", 10.0: "#5f8f5f", 20.0: "#c07a30", 60.0: "#1f4e79"}
 SHOWN: Final = {
     "greedy": ("search in each slot", "#1f4e79"),
     "pack_and_hold": ("packed, then held", "#5f8f5f"),
@@ -45,7 +50,7 @@ def _figure(path: Path, fill: Callable[["Axes"], None]) -> Path:
 
     figure, axes = plt.subplots(figsize=(5.2, 3.0))
     fill(axes)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
@@ -66,21 +71,23 @@ def _gain(axes: "Axes", slots: int) -> None:
 
 
 def _optima(axes: "Axes") -> None:
-    """The digest's counter-example: the gain along the line between its two local optima."""
-    column = np.ones((1, 2))
-    edges = Edges(
-        present=column > 0,
-        new_samples=200.0 * column,
-        old_samples=900.0 * column,
-        label_distance=0.6 * column,
-        slope=np.array([[1644.048, 938.448]]),
-        compute_slope=232.848 * column,
-        fixed_energy=np.array([587.388]),
-        compute_slack=np.array([1346.512]),
-        valuation=Valuation(0.3 / 20, 0.7 / 15, 200.0),
-    )
+    """Five twins that moved to one edge, each with 200 new samples and 900 old ones."""
+    twins, new_samples, old_samples = np.ones((1, 5)), 200.0, 900.0
     share = np.linspace(0.0, 1.0, 201)
-    worth = gain(edges, share[:, None, None] * column)[:, 0]
-    axes.plot(share, worth, color="#1f4e79", label="both twins reuse the same share")
-    axes.set_xlabel("share of last slot's data (1)")
+    for metres, colour in MOVED_M.items():
+        carried = ENERGY_PER_BIT_M * metres * twins
+        edges = Edges(
+            present=twins > 0,
+            new_samples=new_samples * twins,
+            old_samples=old_samples * twins,
+            label_distance=0.0 * twins,
+            slope=old_samples * (TRAINING_PER_SAMPLE + BITS_PER_SAMPLE * carried),
+            compute_slope=old_samples * TRAINING_PER_SAMPLE * twins,
+            fixed_energy=(new_samples * TRAINING_PER_SAMPLE + TWIN_BITS * carried).sum(axis=1),
+            compute_slack=np.array([1200.0]),
+            valuation=Valuation(0.3 / 20, 0.7 / 15, 200.0),
+        )
+        worth = gain(edges, share[:, None, None] * twins)[:, 0]
+        axes.plot(share, worth, color=colour, label=f"moved by {metres:g} m")
+    axes.set_xlabel("share of last slot's data that all of them reuse (1)")
     axes.set_ylabel("gain of the edge (1)")

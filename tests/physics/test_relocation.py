@@ -162,3 +162,11 @@ def test_bad_arguments_are_named() -> None:
         relocation.edge_energy(
             migration=[1.0], synchronisation=[1.0, 2.0], training=[1.0], edge=[0], edges=1
         )
+
+
+@given(ENERGY)
+def test_both_derivatives_follow_from_the_level(energy: float) -> None:
+    level = relocation.saturation(energy=energy, scale=200.0)
+    slope, curvature = relocation.saturation_derivatives(level=level, scale=200.0)
+    assert slope == relocation.saturation_slope(energy=energy, scale=200.0)
+    assert curvature == relocation.saturation_curvature(energy=energy, scale=200.0)
