@@ -98,9 +98,9 @@ class Run(NamedTuple):
 def learn(scheme: Scheme, scenario: IndustrialIot, seeds: Sequence[int], rounds: int) -> Run:
     """Train one model in as many worlds as there are seeds, all at once.
 
-    The same seeds have the same users and samples, whatever the scheme.
+    The same seeds have the same users, samples and channels, whatever the scheme.
     """
-    of_users, of_samples, generator = np.random.default_rng(list(seeds)).spawn(3)
+    of_users, of_samples, of_rounds, own = np.random.default_rng(list(seeds)).spawn(4)
     state = fleet.begin(replace(scenario, gate=scheme.gate), len(seeds), of_users)
     counts = np.rint(state.samples).astype(np.int64)
     worlds = [softmax_regression.draw(each, of_samples) for each in counts]
@@ -109,13 +109,13 @@ def learn(scheme: Scheme, scenario: IndustrialIot, seeds: Sequence[int], rounds:
     for _ in range(rounds):
         trained = _trained(worlds, model)
         change = asyn.relative_change(trained=trained, model=model[:, None])
-        state = fleet.select(state, change, generator)
-        paid = cost(state, POLICIES[scheme.policy](state, generator))
+        state = fleet.select(state, change, own)
+        paid = cost(state, POLICIES[scheme.policy](state, own))
         model = _aggregated(scheme, state, model, trained)
         right = np.array([*map(softmax_regression.accuracy, worlds, model)])
         parts = paid.parts
         seen.append((parts["time_s"], parts["energy_j"], paid.total, parts["gap_rounds"], right))
-        state = fleet.next_round(state, generator)
+        state = fleet.next_round(state, of_rounds)
     return Run(*(np.stack(each, axis=-1) for each in zip(*seen, strict=True)))
 
 

@@ -68,6 +68,6 @@ class _Figure:
         self.axes.set_ylabel(y)
 
     def saved(self, path: Path) -> Path:
-        self.axes.legend(frameon=False)
+        self.figure.legend(loc="outside upper center", ncols=2, frameon=False)
         self.figure.savefig(path, metadata={"Date": None})
         return path
