@@ -25,6 +25,7 @@ TRIED_MAX = 24  # moves that are tried in truth, of each kind
 IMPROVEMENT_MIN = 1e-12  # of a gain: less is rounding
 DISRUPTIONS = 16  # placements torn open in one round
 TORN_TWINS = 3
+TORN_EDGES_MAX = 3
 NOTHING_LEFT = 1e-9  # of the budget of an edge that is to stay empty
 RESPLIT_TWINS_MAX = 10  # 2^10 ways to share twins between two edges
 
@@ -104,7 +105,11 @@ def neighbours(slot: Slot, host: Integers) -> Integers:
     edge evacuated."""
     energy = _energy_now(slot, host)
     swapped = _swapped(slot, host, energy)
-    emptied = [_close(slot, host, host == edge, energy, (int(edge),)) for edge in np.unique(host)]
+    largest = np.argsort(-slot.new_samples[0], kind="stable")
+    emptied = [
+        _close(slot, host, largest[host[largest] == edge], energy, (int(edge),))
+        for edge in np.unique(host)
+    ]
     tried = np.stack([*_relocated(slot, host, energy), *swapped, *emptied])
     changed: Integers = tried[(tried != host).any(axis=1)]
     return changed
@@ -208,14 +213,14 @@ def _room(slot: Slot, host: Integers) -> tuple[Array, Array]:
 
 
 def _close(
-    slot: Slot, host: Integers, out: Booleans, energy: Array, banned: Sequence[int]
+    slot: Slot, host: Integers, out: Integers, energy: Array, banned: Sequence[int]
 ) -> Integers:
-    """Twins that are out, largest first, each where it saturates least; not where it is banned.
+    """Twins that are out, in this order, each where it saturates least; not where it is banned.
 
     Where one fits nowhere, the placement stays as it was.
     """
     placed = host.copy()
-    inside = ~out
+    inside = np.isin(np.arange(slot.twins), out, invert=True)
     spent = np.zeros(slot.edges)
     np.add.at(spent, host[inside], energy[np.arange(slot.twins), host][inside])
     room = np.stack([slot.compute_budget[0], slot.synchronisation_budget[0]])
@@ -223,7 +228,7 @@ def _close(
     for twin in np.flatnonzero(inside):
         room[:, host[twin]] -= loads[:, twin, host[twin]]
     room[:, list(banned)] = -1.0
-    for twin in sorted(np.flatnonzero(out), key=lambda each: -slot.new_samples[0, each]):
+    for twin in out:
         fit = (loads[:, twin] <= room).all(axis=0)
         if not fit.any():
             return host
@@ -236,19 +241,16 @@ def _close(
 
 
 def _torn(slot: Slot, host: Integers, generator: np.random.Generator) -> Integers:
-    """Placements with one or two edges, or a few twins, torn out and put back."""
+    """Placements with a few edges, or a few twins, torn out and put back in any order."""
     energy = _energy_now(slot, host)
     used = np.unique(host)
     closed = [host]
     for _ in range(DISRUPTIONS):
-        kind = int(generator.integers(3))
-        if kind == 0:
-            out = np.isin(np.arange(slot.twins), generator.permutation(slot.twins)[:TORN_TWINS])
-            closed.append(_close(slot, host, out, energy, ()))
-            continue
-        torn = generator.permutation(used)[:kind]
+        shuffled = generator.permutation(slot.twins)
+        torn = generator.permutation(used)[: int(generator.integers(TORN_EDGES_MAX + 1))]
+        out = shuffled[np.isin(host[shuffled], torn)] if torn.size else shuffled[:TORN_TWINS]
         banned = tuple(torn[: int(generator.integers(len(torn) + 1))].tolist())
-        closed.append(_close(slot, host, np.isin(host, torn), energy, banned))
+        closed.append(_close(slot, host, out, energy, banned))
     return np.stack(closed)
 
 
