@@ -86,8 +86,7 @@ def _progress(found: "Paper", policies: list[str], seeds: range) -> "Iterator[Ro
     console = Console(stderr=True)
     for number, policy in enumerate(policies, 1):
         with console.status(f"{found.name} {policy} ({number} of {len(policies)})"):
-            rows = list(found.run(policy, seeds))
-        yield from rows
+            yield from found.run(policy, seeds)
 
 
 def _as_json(row: "Row") -> dict[str, object]:
