@@ -10,7 +10,9 @@ and everybody is restarted before every step.
 A party's step depends on its disk and the message alone, so each is computed once, by the
 production machines, and remembered; the search is over numbers.
 
-Left out are what does not concern ownership: public documents, presence, and counters.
+Left out is what does not concern ownership: public documents, presence, and counters. And
+since everybody forgets before each step what is not on disk, so is what rests on memory: that
+a device drops only what is stable, for example, is the simulation's to show.
 """
 
 from collections.abc import Callable, Iterator, Sequence

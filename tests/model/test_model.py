@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.model.model import EDGES, TWIN, State, World
+from tests.simulation import canaries
 
 STATES_MAX = 2_000_000  # a mistake in the model may make it endless
 
@@ -59,20 +60,34 @@ class Explored:
     def broken(self, state: State) -> str:
         """The promise that a state breaks, or ''."""
         found = {edge: self._held(state, edge) for edge in EDGES}
-        active = [twin["epoch"] for edge in EDGES for twin in self.world.rows(state, edge, "twin")]
-        if len(active) != len(set(active)):
-            return f"G4: two edges are active at one of the epochs {active}"
+        epochs = [twin["epoch"] for held in found.values() for twin in held]
+        if len(epochs) != len(set(epochs)):
+            return f"G4: two edges hold the twin at one of the epochs {epochs}"
         snapshots = self.world.rows(state, "cloud", "snapshot")
         for twin in (*snapshots, *(each for held in found.values() for each in held)):
             if not _is_a_fold(twin):
                 return f"G2: {twin} is not the fold of its reports"
-        return self._unsafe(state, [*found["e-1"], *found["e-2"], *snapshots], snapshots)
+        copies = [*found["e-1"], *found["e-2"]]
+        return self._left_behind(state, copies) or self._unsafe(state, copies, snapshots)
+
+    def _left_behind(self, state: State, copies: list[Any]) -> str:
+        """No disk is lost here, so what a former owner holds was all handed over."""
+        snapshots = self.world.rows(state, "cloud", "snapshot")
+        reached = max((snapshot["last_seq"] for snapshot in snapshots), default=0)
+        for placement in self.world.rows(state, "cloud", "placement"):
+            for copy in copies:
+                if copy["epoch"] < placement["epoch"] and copy["last_seq"] > max(
+                    reached, default=0
+                ):
+                    return f"G1: {copy} was left behind; the cloud has {reached}"
+        return ""
 
     def _held(self, state: State, edge: str) -> list[Any]:
         rows = (self.world.rows(state, edge, kind) for kind in ("twin", "sealed"))
         return [twin for each in rows for twin in each]
 
-    def _unsafe(self, state: State, copies: list[Any], snapshots: list[Any]) -> str:
+    def _unsafe(self, state: State, held: list[Any], snapshots: list[Any]) -> str:
+        copies = [*held, *snapshots]
         kept = {row["seq"] for row in self.world.rows(state, TWIN, "outbox")}
         stored = max((snapshot["last_seq"] for snapshot in snapshots), default=0)
         for device in self.world.rows(state, TWIN, "device"):
@@ -117,6 +132,21 @@ def test_g5_from_everywhere_there_is_a_way_to_an_owner_that_has_applied_all(
     explored: Explored,
 ) -> None:
     assert explored.lost_for_ever() == []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        canaries.reuse_an_epoch,
+        canaries.drop_what_is_handed_over,
+        canaries.go_on_applying_after_a_seal,
+    ],
+    ids=lambda mistake: mistake.__name__,
+)
+def test_a_mistake_is_found(mistake: canaries.Canary) -> None:
+    with mistake():
+        wrong = Explored(reports=2, moves=1, losses=0)
+        assert any(map(wrong.broken, wrong.states))
 
 
 def test_the_worlds_are_not_small(explored: Explored) -> None:
