@@ -76,9 +76,7 @@ class Explored:
         reached = max((snapshot["last_seq"] for snapshot in snapshots), default=0)
         for placement in self.world.rows(state, "cloud", "placement"):
             for copy in copies:
-                if copy["epoch"] < placement["epoch"] and copy["last_seq"] > max(
-                    reached, default=0
-                ):
+                if copy["epoch"] < placement["epoch"] and copy["last_seq"] > reached:
                     return f"G1: {copy} was left behind; the cloud has {reached}"
         return ""
 
