@@ -29,9 +29,7 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
-from twin_runtime.core.messages import (
-    Status,
-)
+from twin_runtime.core.messages import Status
 from twin_runtime.core.orders import (
     Activate,
     Activated,

@@ -39,9 +39,9 @@ def moves_router(ask: Ask) -> APIRouter:
     @router.post("/api/v1/moves", status_code=202)
     async def move(request: Request) -> Response:
         """Let another edge own a twin."""
-        body = await request.body()
+        body = await _body(request)
         if len(body) > PACKET_BYTES_MAX:
-            return _problem(413, "too_large", f"{len(body)} bytes; at most {PACKET_BYTES_MAX}")
+            return _problem(413, "too_large", f"a request is at most {PACKET_BYTES_MAX} bytes")
         try:
             wanted = MoveRequest.model_validate_json(body)
         except ValidationError as error:
@@ -55,6 +55,16 @@ def moves_router(ask: Ask) -> APIRouter:
         return Response(wanted.model_dump_json(), 202, media_type="application/json")
 
     return router
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than to know that it is too large."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > PACKET_BYTES_MAX:
+            break
+    return body
 
 
 def _in_words(error: ValidationError) -> str:
