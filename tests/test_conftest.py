@@ -13,6 +13,12 @@ import pytest
 def test_g1_holds():
     pytest.skip("no broker")
 """
+MISSING_COMPONENT = """
+import pytest
+@pytest.mark.skipif(True, reason="no mosquitto_sub (mosquitto-clients)")
+def test_it_listens():
+    pass
+"""
 FORGOTTEN_PROCESS = """
 import subprocess
 kept = []
@@ -35,9 +41,12 @@ def run_pytest(folder: Path, program: str, ci: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.parametrize("program", [SKIPPED_GUARANTEE, MISSING_COMPONENT])
 @pytest.mark.parametrize("ci, code", [("true", 1), ("", 0)])
-def test_a_skipped_guarantee_fails_in_ci_only(tmp_path: Path, ci: str, code: int) -> None:
-    done = run_pytest(tmp_path, SKIPPED_GUARANTEE, ci)
+def test_what_must_not_be_skipped_fails_in_ci_only(
+    tmp_path: Path, program: str, ci: str, code: int
+) -> None:
+    done = run_pytest(tmp_path, program, ci)
     assert done.returncode == code, done.stdout
 
 
