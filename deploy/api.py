@@ -1,0 +1,99 @@
+"""Ask the HTTP API of an edge or of the cloud, as commands do.
+
+Exit codes: 0 ok, 1 the answer is not what was asked for, 2 usage, 3 unreachable.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import httpx
+
+API_DEFAULT = "http://127.0.0.1:8420"
+_TIMEOUT_S = 5.0  # a page takes 50 ms; beyond this a person wants to know
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+class Refused(click.ClickException):
+    """The API answered, but not with what was asked for."""
+
+    exit_code = 1
+
+
+class Missing(click.ClickException):
+    """This installation lacks what the command needs."""
+
+    exit_code = 2
+
+
+class Unreachable(click.ClickException):
+    """Nobody answers at the API's address."""
+
+    exit_code = 3
+
+
+def _checked_api(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} is not a URL: write it like {API_DEFAULT}")
+    return value.rstrip("/")
+
+
+def reads_the_api(command: Command) -> Command:
+    """Give a command the two options that all of them share."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return click.option(
+        "--api",
+        envvar="DITEN_API",
+        default=API_DEFAULT,
+        show_default=True,
+        show_envvar=True,
+        callback=_checked_api,
+        metavar="URL",
+        help="Where an edge or the cloud serves HTTP.",
+    )(command)
+
+
+def api_client(api: str) -> "httpx.Client":
+    """A client of the API at this address."""
+    try:
+        import httpx
+    except ModuleNotFoundError:
+        raise Missing(
+            "this needs httpx, which a device's install lacks: install diten[edge]"
+        ) from None
+    # An edge is reached directly, whatever proxy the environment names.
+    return httpx.Client(base_url=api, timeout=_TIMEOUT_S, trust_env=False)
+
+
+def send(
+    client: "httpx.Client",
+    method: str,
+    path: str,
+    body: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> "httpx.Response":
+    """The API's response, whatever it is, or `Unreachable`."""
+    import httpx
+
+    try:
+        return client.request(method, path, json=body, headers=headers)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Unreachable(
+            f"nobody answers at {client.base_url} ({str(error) or type(error).__name__}): "
+            "start one with `diten up`, or name another with --api"
+        ) from None
+
+
+def answer(response: "httpx.Response") -> Any:
+    """The JSON of a good answer, or `Refused` with the reason the API gave."""
+    try:
+        body = response.json()
+    except ValueError:
+        raise Refused(f"{response.url} answered {response.status_code}, not with JSON") from None
+    if response.is_success:
+        return body
+    said = body.get("detail") or body.get("message", response.reason_phrase)
+    raise Refused(f"{said} {body.get('description', '')}".rstrip())
