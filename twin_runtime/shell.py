@@ -4,7 +4,7 @@
        idle; when the last commit is younger than the linger, wait that long for more)
     2. `machine.handle(events, now)`: effects
     3. commit the writes, in a thread (inline in simulation)
-    4. only then publish, act, count, log, and show the new state to readers
+    4. only then publish, act, begin jobs, count, log, and show the new state to readers
     5. again
 
 This order is all of durability: nothing is acknowledged, obeyed or shown that is not on
@@ -177,6 +177,8 @@ class _Shell:
             ports.act(act)
         for answer in fx.answers:
             ports.answer(answer)
+        for job in fx.jobs:
+            ports.begin(job)
         ports.recorder.record(fx.counts, fx.observed, fx.notes)
         if fx.stop is not None:
             raise Stopped(fx.stop)

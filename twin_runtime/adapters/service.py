@@ -16,6 +16,7 @@ from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
+from twin_runtime.adapters.job_process import JobProcess
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
@@ -76,9 +77,12 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         questions = Questions(inbox.push)
         if service.routes is not None:
             app.include_router(service.routes(questions))
+        jobs = JobProcess(lambda ended: inbox.push((ended,)))
         ports = Ports(bus, store, clock, recorder, health, view, answer=questions.answer)
+        ports.begin = jobs.begin
         spare_the_old()
         beside = {"http": things_http.serve(app, listener), "collector": collect_daily()}
+        beside["jobs"] = jobs.run()
         await run_process(machine, ports, inbox, beside)
         store.close()
 

@@ -2,12 +2,12 @@
 
 A machine never waits, stores or sends. It turns events into `Effects`, and the shell
 carries them out in one fixed order: the writes are committed first, and only then
-are messages sent, acts started, metrics counted and the committed view shown. All
+are messages sent, acts and jobs begun, metrics counted and the committed view shown. All
 that a crash can do is to cut this order short, so a restarted machine must be able to
 say everything again from its rows alone (level-triggered, never remembered).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -87,7 +87,16 @@ class Asked(NamedTuple):
     request: Move
 
 
-Event = Message | Connected | Disconnected | Stopping | Sample | Acted | Asked
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """What became of a `Job`: its `outcome`, or the reason why there is none."""
+
+    name: str
+    outcome: Any = None
+    failure: str = ""
+
+
+Event = Message | Connected | Disconnected | Stopping | Sample | Acted | Asked | JobEnded
 
 
 # --- effects ------------------------------------------------------------------------
@@ -154,6 +163,18 @@ class Act:
     expires_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that would hold up a batch: the pure function `work` of `arguments`, begun after
+    the commit, outside the loop; answered by `JobEnded`, at `deadline_s` from now at the
+    latest. It is forgotten by a restart, so a machine must be able to ask again."""
+
+    name: str
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    deadline_s: float
+
+
 class Note(NamedTuple):
     """A line for the log: `level` is `info`, `warning` or `error`."""
 
@@ -182,6 +203,7 @@ class Effects:
     sends: list[Send] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
     shown: list[tuple[str, Any]] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     observed: list[tuple[str, float]] = field(default_factory=list)

@@ -43,6 +43,7 @@ COMMIT_LINGER_S = 0.005
 INBOX_EVENTS_MAX = 65_536
 # The same bound where messages are large: on a full disk 60 KB each made 2 GB in 12 s.
 INBOX_BYTES_MAX = 32 * 1024 * 1024
+JOBS_WAITING_MAX = 16  # a machine asks for a job when the one before it is done
 STORE_RETRY_FIRST_S = 0.1
 STORE_RETRY_LAST_S = 5.0  # room on a full disk is noticed within this
 
