@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import topics
+from twin_runtime.core.messages import Place
 
 
 def start(config: Path) -> int:
@@ -28,7 +28,7 @@ def start(config: Path) -> int:
         bound = LogBound(settings.history.rows_max, settings.history.bytes_max)
         edge = Service(
             identity=settings.id,
-            machine=partial(EdgeMachine, settings.id),
+            machine=lambda store_id: EdgeMachine(settings.id, store_id, _place(settings)),
             filters=topics.edge_filters(settings.id),
             store_name="edge.sqlite",
             logs={HISTORY: bound},
@@ -36,6 +36,11 @@ def start(config: Path) -> int:
         await run_service(edge, settings)
 
     return exit_code(body)
+
+
+def _place(settings: EdgeConfig) -> Place | None:
+    position = settings.position
+    return None if position is None else Place(x_m=position.x_m, y_m=position.y_m)
 
 
 @click.command()

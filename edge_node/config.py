@@ -17,6 +17,13 @@ class HistoryConfig(Configuration):
     bytes_max: Annotated[int, Field(ge=HISTORY_BYTES_MIN)] = HISTORY_BYTES_MAX
 
 
+class PositionConfig(Configuration):
+    """Where the edge is, in metres, in the site's own frame."""
+
+    x_m: float
+    y_m: float
+
+
 class EdgeConfig(Configuration):
     id: Annotated[str, Field(pattern=EDGE_PATTERN)]
     data_dir: Path
@@ -24,3 +31,4 @@ class EdgeConfig(Configuration):
     bus: BusConfig = BusConfig()
     http: HttpConfig = HttpConfig(port=8421)
     history: HistoryConfig = HistoryConfig()
+    position: PositionConfig | None = None  # without it, the cloud moves no twin to it by itself

@@ -29,7 +29,7 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
-from twin_runtime.core.messages import Status
+from twin_runtime.core.messages import Place, Status
 from twin_runtime.core.orders import (
     Activate,
     Activated,
@@ -43,11 +43,13 @@ NEVER = float("inf")
 
 
 class EdgeMachine:
-    """One edge. `edge` is its id, `store_id` the id of the store its rows live in."""
+    """One edge. `edge` is its id, `store_id` the id of the store its rows live in, `position`
+    where it is."""
 
-    def __init__(self, edge: str, store_id: str) -> None:
+    def __init__(self, edge: str, store_id: str, position: Place | None = None) -> None:
         self._edge = edge
         self._store_id = store_id
+        self._position = position
         self._twins = Twins(edge)
         self._session = 0
         self._cloud_session = 0
@@ -133,7 +135,7 @@ class EdgeMachine:
             self._twins.cloud_returned()
 
     def _hello(self, fx: Effects) -> None:
-        hello = messages.encode(Hello(store=self._store_id))
+        hello = messages.encode(Hello(store=self._store_id, position=self._position))
         fx.sends.append(Send(topics.event(self._edge), hello))
 
     def _say(self, state: str, now: Now, fx: Effects) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge_node.machine import EdgeMachine
 from tests.edge_node.an_edge import (
     BEYOND_EVERY_METRIC,
     Edge,
@@ -22,11 +23,12 @@ from tests.edge_node.an_edge import (
     report,
     stable,
 )
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Connected,
     Disconnected,
     Message,
+    Now,
     Put,
     Stopping,
 )
@@ -41,6 +43,7 @@ from twin_runtime.core.limits import (
 from twin_runtime.core.messages import (
     Description,
     FeatureSpec,
+    Place,
     Snapshot,
     StateReport,
     Window,
@@ -410,6 +413,14 @@ def test_an_edge_names_its_store_when_connected_and_with_each_heartbeat() -> Non
     assert fx.wake_in_s is not None
     edge.now_s += HEARTBEAT_PERIOD_S
     assert kinds(edge.handle()) == ["hello"]
+
+
+def test_an_edge_that_knows_where_it_is_says_so_with_its_hello() -> None:
+    machine = EdgeMachine("e-1", "s-1", Place(x_m=20.0, y_m=30.0))
+    machine.restore((), Now(0.0, 0))
+    hello = machine.handle([Connected()], Now(0.0, 0)).sends[1]
+    said = messages.parse(orders.EDGE_EVENT, hello.payload)
+    assert said == orders.Hello(store="s-1", position=Place(x_m=20.0, y_m=30.0))
 
 
 def test_an_edge_that_stops_says_goodbye_and_one_without_a_connection_says_nothing() -> None:

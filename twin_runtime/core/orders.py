@@ -12,6 +12,7 @@ from pydantic import FailFast, Field
 from twin_runtime.core.messages import (
     Epoch,
     Parser,
+    Place,
     Position53,
     ShortText,
     Snapshot,
@@ -65,10 +66,11 @@ class Stable(Versioned):
 
 
 class Hello(Versioned):
-    """`event/{edge}`: this edge is up, with this store."""
+    """`event/{edge}`: this edge is up, with this store, at this place of the site if it knows."""
 
     kind: Literal["hello"] = "hello"
     store: ShortText
+    position: Place | None = None
 
 
 class Activated(Versioned):
