@@ -76,6 +76,12 @@ BROKER_READY_RETRY_S = 0.01  # both are ready within 20 ms
 BROKER_LOG_BYTES_MAX = 256 * 1024  # 1,500 complaints, and as many in one older file
 BROKER_LAST_WORDS_BYTES_MAX = 400  # of what it said, in the error when it does not start
 
+# --- a link made worse on purpose -----------------------------------------------------
+LINK_CONNECTIONS_MAX = 256  # one for each process, and those cut off that nobody has told
+LINK_PIECE_BYTES_MAX = 16 * 1024  # read in one go, and as much again waits to be read
+LINK_PIECES_MAX = 64  # under way in one direction of one connection: 1 MiB, 10 MB/s at 100 ms
+LINK_PIECE_S_MAX = 0.02  # a slow link carries pieces of so long: even, yet few timers
+
 # --- levels and timers --------------------------------------------------------------
 HEARTBEAT_PERIOD_S = 30.0  # `status` is repeated; readers call a device lost after 3 of them
 REPUBLISH_PERIOD_S = 60.0  # retained levels are repeated: a broker may forget them
@@ -89,12 +95,49 @@ REPUBLISH_TWINS_MAX = 256  # twins repeated in one go, so that a reconnect is no
 REPUBLISH_PAUSE_S = 0.05  # and so long between two goes: 5,000 documents/s
 TOPICS_REMEMBERED_MAX = 16_384  # parsed topics an edge remembers; more are parsed each time
 ORDERS_MAX = 256  # orders sent in one go: when an edge has lost its store, all its twins wait
+# Moves that the cloud begins by itself at one time, when an edge drains: at 20 ms each a
+# thousand a second, and no more of a fleet is paused than this.
+MOVES_AT_ONCE_MAX = 32
+MOVE_KEY_CHARS_MAX = 64  # an Idempotency-Key: a UUID has 36
+MOVE_KEYS_MAX = 1_000  # Idempotency-Keys remembered: a client retries within minutes
+EVENTS_MAX = 100_000  # what the directory decided: 15 MB, months of moves by hand
+EVENTS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where the events are larger
+EVENTS_PAGE_MAX = 1_000  # events in one answer: 200 KB
 ORDER_RETRY_FIRST_S = 1.0
 ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
 COMMANDS_OBEYING_MAX = 64  # commands of one device whose end is not reported yet
 COMMAND_VALID_S_MAX = 86_400.0  # a day; what should hold for longer is a desired value
 REFUSAL_PERIOD_S = 1.0  # at most one error answer per twin and second
 REFUSALS_REMEMBERED_MAX = 4_096  # twins answered within that period; beyond, some twice
+
+# --- blobs --------------------------------------------------------------------------
+BLOB_BYTES_MAX = 64 * 1024 * 1024  # a model of 16 million parameters of 4 bytes
+BLOBS_PER_TWIN_MAX = 16  # a model, its optimiser, histories: with long names 3 KB of a row
+# 128 and 256 KiB carry the most; what is sent behind a window of chunks waits for 40 ms
+# on a link of 100 Mbit/s, and behind one whole blob of 45 MB for four seconds.
+CHUNK_BYTES_MAX = 128 * 1024
+BLOB_WINDOW_CHUNKS = 4
+BLOB_FETCHES_MAX = 4  # at once, each with a window; the others queue
+BLOB_FETCHES_WAITING_MAX = 1_024  # fetches that may queue; a machine asks for fewer
+BLOB_FETCHES_ASKED_MAX = 64  # of one machine at one time: a restart asks for all it refers to
+BLOB_SOURCES_MAX = 4  # that are asked for one blob before it is given up for a while
+# A window takes 2 s on a link of 2 Mbit/s: below that some chunks are sent twice.
+BLOB_SILENCE_FIRST_S = 2.0
+BLOB_SILENCE_LAST_S = 8.0
+BLOB_SILENCES_MAX = 3  # in a row, and the next source is asked: 14 s
+BLOB_DIGESTS_WRONG_MAX = 3  # copies that are not what they should be, before a longer pause
+BLOB_WANTS_MAX = 16  # windows that others wait for: 8 MiB, half of OUTGOING_BYTES_MAX
+BLOB_RETRY_FIRST_S = 1.0
+BLOB_RETRY_LAST_S = 60.0  # a source that is away for an hour costs 60 questions
+BLOB_THREADS_MAX = 2  # that read, write and hash blobs, apart from the one that commits
+BLOB_UPLOADS_MAX = 4  # by HTTP at once; more are answered 503
+BLOB_PIECE_BYTES = 1024 * 1024  # of an upload or download in memory at once
+BLOBS_BYTES_MAX = 16 * 1024 * 1024 * 1024  # on one disk: 1,000 twins with 16 MiB each
+BLOBS_MAX = 65_536  # on one disk: what a directory lists in a tenth of a second
+BLOB_SWEEP_PERIOD_S = 60.0  # what nothing refers to is looked for
+BLOB_GRACE_S = 3_600.0  # and kept for so long: whoever is to have it gets it meanwhile
+PRECOPY_S = 30.0  # a move waits no longer for its blobs: 64 MiB on a link of 20 Mbit/s
+PRECOPIES_MAX = 1_024  # twins whose blobs are copied ahead at one time; more move without
 
 # --- HTTP ---------------------------------------------------------------------------
 # Things in one page of a list: at 50 µs each a page takes about as long as one commit.
