@@ -10,22 +10,19 @@ written by different processes, each of which may have been killed at any instru
             or that are missing in the history, or say something else there
     twice   reports that are in the history again, beyond the first time
 
-A twin's history is its *lineage*. An owner that came back with an old disk, or had not
-heard that it was deposed, may have gone on from a state that the next owner never had;
-the next owner numbers its revisions from the checkpoint it was given, and what the former
-one has from there on was never part of the twin: the device sent it again.
-
+A twin's history is its *lineage* (`deploy.lineage`).
 Reports and history are bounded; what is still kept on both sides is compared by content
 (`compared`), older positions by number.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from twin_runtime.adapters.sqlite_store import read_log, read_rows
+from deploy.lineage import Entry, lineage, read_history, read_outbox
+from twin_runtime.adapters.sqlite_store import read_rows
 
 
 @dataclass(slots=True)
@@ -56,34 +53,25 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
     """
     found = Audit()
     twins: dict[str, dict[str, Any]] = {}
-    entries: dict[str, list[_Entry]] = {}
+    entries: dict[str, list[Entry]] = {}
     for path in edges:
         for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
             twin = json.loads(row.value)
             if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
                 twins[row.key] = twin
-        _read_history(path, entries)
-    history = {twin: _by_position(twin, _lineage(own), found) for twin, own in entries.items()}
+        read_history(path, entries)
+    history = {twin: _by_position(twin, lineage(own), found) for twin, own in entries.items()}
     snapshots = {}
     if cloud.exists():  # not when all was stopped before it had begun
         snapshots = {row.key: json.loads(row.value) for row in read_rows(cloud, "snapshot")}
     found.twins = len(twins)
     for path in devices:
-        produced = _read_outbox(path)
+        produced = read_outbox(path)
         for row in read_rows(path, "device"):
             device = _Device(row.key, json.loads(row.value)["mark"], produced.get(row.key, {}))
             _compare(device, twins.get(row.key), history.get(row.key, {}), found)
             found.stable += _reached(snapshots.get(row.key), device.session)
     return found
-
-
-class _Entry(NamedTuple):
-    """One applied report; `revision` is the twin's after it."""
-
-    epoch: int
-    revision: int
-    session: int
-    report: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +116,8 @@ def _reached(twin: dict[str, Any] | None, session: int) -> int:
     return reached
 
 
-def _read_history(path: Path, entries: dict[str, list[_Entry]]) -> None:
-    for entry in read_log(path, "history"):
-        twin, epoch = entry.key.split("/")
-        content = json.loads(entry.value)
-        reports = content["reports"]
-        for revision, report in enumerate(reports, entry.number - len(reports) + 1):
-            applied = _Entry(int(epoch), revision, content["session"], report)
-            entries.setdefault(twin, []).append(applied)
-
-
-def _lineage(entries: list[_Entry]) -> Iterator[_Entry]:
-    """The entries that the next owner built on: of each epoch those below the first
-    revision of any later one."""
-    first_revision: dict[int, int] = {}
-    for epoch, revision, *_ in entries:
-        first_revision[epoch] = min(revision, first_revision.get(epoch, revision))
-    for entry in entries:
-        later = (first for epoch, first in first_revision.items() if epoch > entry.epoch)
-        if entry.revision < min(later, default=entry.revision + 1):
-            yield entry
-
-
 def _by_position(
-    twin: str, lineage: Iterable[_Entry], found: Audit
+    twin: str, lineage: Iterable[Entry], found: Audit
 ) -> dict[tuple[int, int], dict[str, Any]]:
     """The reports by `(session, seq)`; what is there twice is counted."""
     reports: dict[tuple[int, int], dict[str, Any]] = {}
@@ -161,14 +127,6 @@ def _by_position(
             found.twice += 1
             found.blame(f"{twin}: report {position[0]}/{position[1]} was applied again")
         reports[position] = entry.report
-    return reports
-
-
-def _read_outbox(path: Path) -> dict[str, dict[tuple[int, int], Any]]:
-    reports: dict[str, dict[tuple[int, int], Any]] = {}
-    for row in read_rows(path, "outbox"):
-        twin, session, seq = row.key.split("/")
-        reports.setdefault(twin, {})[int(session), int(seq)] = json.loads(row.value)
     return reports
 
 

@@ -55,6 +55,8 @@ def main() -> None:
 @click.option("--api-port", type=click.IntRange(0, 65535), default=0,
               help="Port of the cloud's API; edges take the next. [default: 8420]")  # fmt: skip
 @click.option("--duration", type=Duration(), default=None, help="End by itself, e.g. 30s.")
+@click.option("--links", is_flag=True,
+              help="Let roles reach the broker over links that `diten chaos` can cut.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: FBT001
     """Run a whole system on this machine: broker, cloud, edges and devices."""

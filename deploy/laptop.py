@@ -12,14 +12,16 @@ kept in the data directory: a second `up` goes on where the first stopped.
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from deploy import links
 from deploy.audit import Audit, audit
 from deploy.plan import (
     API_PORT,
@@ -34,6 +36,7 @@ from deploy.plan import (
 )
 from deploy.progress import progress
 from deploy.supervisor import RESTART_LAST_S, Role, keep_running, stop
+from deploy.system_file import SYSTEM, Part, System, boot, name_process, write_system
 from twin_runtime.adapters import broker as brokers
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.core.backoff import backoff_s
@@ -46,6 +49,8 @@ AUDITED_REPORTS_MAX = 200_000
 READY_S = 20.0
 READY_POLL_S = 0.05
 WATCH_PERIOD_S = 0.5
+DESCRIBE_PERIOD_S = 0.1
+LINK_HOST = "127.0.0.1"
 SUMMARY = "summary.json"  # what an agent leaves behind in its directory
 
 
@@ -57,7 +62,9 @@ class Laptop:
         self._say = say
         self._broker: brokers.Broker | None = None
         self._broker_name = ""
+        self._broker_restarts = 0
         self._bus = ("", 0)
+        self._links: dict[str, int] = {}  # each role's port, where links are offered
         self._servers: list[Role] = []
         self._fleets: list[Role] = []
         self._stopped = asyncio.Event()
@@ -71,8 +78,9 @@ class Laptop:
                 loop.add_signal_handler(number, self._asked_to_stop)
             try:
                 await self._start_broker(folder)
-                await self._while_running()
+                await self._while_running(folder)
             finally:
+                (folder / SYSTEM).unlink(missing_ok=True)
                 for role in (*self._fleets, *self._servers):
                     await stop(role)  # those still running after an error
                 if self._broker is not None:
@@ -110,22 +118,26 @@ class Laptop:
 
     def _configure(self) -> None:
         """Write every role's configuration: the broker's port is known now."""
-        host, port = self._bus
-        bus = {"host": host, "port": port}
         ports = iter([self._api_port, *free_ports(self._api_port + 1, self._plan.edges)])
         self._http: dict[str, int] = {}
         for role in self._servers:
             self._http[role.id] = next(ports)
             identity = {} if role.id == "cloud" else {"id": role.id}
             http = {"port": self._http[role.id]}
-            write_toml(role.config, {**identity, **_own(role)}, bus=bus, http=http)
+            top = {**identity, **_own(role)}
+            write_toml(role.config, top, bus=self._bus_of(role), http=http)
         kept = AUDITED_REPORTS_MAX // max(self._plan.devices, 20)
         for role in self._fleets:
             (role.config.parent / SUMMARY).unlink(missing_ok=True)  # an earlier run's
             source = self._sources[role.id]
             outbox = {"reports_max": OUTBOX_REPORTS_MAX, "keep_stable_reports": kept}
             top = {"id": role.id, **_own(role)}
-            write_toml(role.config, top, bus=bus, source=source, outbox=outbox)
+            write_toml(role.config, top, bus=self._bus_of(role), source=source, outbox=outbox)
+
+    def _bus_of(self, role: Role) -> dict[str, Any]:
+        host, port = self._bus
+        link = self._links.get(role.id)
+        return {"host": host, "port": port} if link is None else {"host": LINK_HOST, "port": link}
 
     # --- running ------------------------------------------------------------------------
 
@@ -143,10 +155,19 @@ class Laptop:
         self._bus, self._broker_name = (self._broker.host, self._broker.port), choice.name
         self._tell("broker", f"{choice.name} on port {self._broker.port} ({choice.why})")
 
-    async def _while_running(self) -> None:
-        self._configure()
+    async def _while_running(self, folder: Path) -> None:
+        async with AsyncExitStack() as stack:
+            if self._plan.links:
+                roles = [role.id for role in (*self._servers, *self._fleets)]
+                offered = links.offered(folder, roles, self._bus)
+                self._links = await stack.enter_async_context(offered)
+            self._configure()
+            await self._run_roles(folder)
+
+    async def _run_roles(self, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch_broker(), name="broker")
+            describing = group.create_task(self._describe(folder), name="describe")
             for role in self._servers:
                 group.create_task(keep_running(role, self._say), name=role.id)
             for role in self._servers:
@@ -156,6 +177,7 @@ class Laptop:
             for role in (*self._fleets, *reversed(self._servers)):
                 await stop(role)
             watching.cancel()
+            describing.cancel()
 
     async def _measure(self, group: asyncio.TaskGroup) -> None:
         """Start the devices; return when it is time to stop."""
@@ -215,7 +237,29 @@ class Laptop:
                 attempt += 1
             else:
                 attempt = 0
+                self._broker_restarts += 1
                 self._say(f"the broker runs again on port {self._broker.port}")
+
+    async def _describe(self, folder: Path) -> None:
+        """Keep word of who runs; where the disk is full it is left when there is room."""
+        described: System | None = None
+        while True:
+            system = self._system(folder)
+            if system != described:
+                with suppress(OSError):
+                    write_system(folder, system)
+                    described = system
+            await asyncio.sleep(DESCRIBE_PERIOD_S)
+
+    def _system(self, folder: Path) -> System:
+        parts = [_part(role) for role in (*self._servers, *self._fleets)]
+        if self._broker is not None:
+            own = folder / "broker"
+            process = name_process(self._broker.pid, str(self._broker.config))
+            parts.append(Part("broker", "broker", str(own), self._broker_restarts, process))
+        up = name_process(os.getpid(), "up")
+        assert up is not None, "it runs"
+        return System(boot(), up, *self._bus, self._api_port, bool(self._links), tuple(parts))
 
     def _tell(self, identity: str, text: str) -> None:
         width = max(len(role.id) for role in (*self._servers, *self._fleets))
@@ -260,6 +304,11 @@ class Laptop:
 
 def _own(role: Role) -> dict[str, Any]:
     return {"data_dir": str(role.config.parent)}
+
+
+def _part(role: Role) -> Part:
+    process = name_process(role.pid, str(role.config))
+    return Part(role.id, role.module, str(role.config.parent), role.restarts, process)
 
 
 async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:

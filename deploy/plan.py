@@ -27,6 +27,7 @@ class Plan:
     devices: int = 0
     api_port: int = 0
     duration_s: float | None = None
+    links: bool = False  # to the broker over links that can be cut
 
 
 def sources_of(plan: Plan) -> dict[str, dict[str, Any]]:

@@ -92,6 +92,11 @@ class Broker:
         running = self._process is not None and self._process.poll() is None
         return self._process.pid if self._process and running else None
 
+    @property
+    def config(self) -> Path:
+        """Its configuration, an argument of its command line."""
+        return _config_path(self._choice.kind, self._folder)
+
     async def start(self) -> None:
         """Start it (again), on its port, with nothing remembered; return when it answers.
 
@@ -230,9 +235,13 @@ def _configure(kind: Kind, folder: Path, port: int) -> list[str]:
     text = _MOSQUITTO if kind == "mosquitto" else _NATS
     store = folder / "broker-store"
     shutil.rmtree(store, ignore_errors=True)
-    path = folder / f"{kind}.conf"
+    path = _config_path(kind, folder)
     path.write_text(text.format(port=port, store=store))
     return ["-c", str(path)]
+
+
+def _config_path(kind: Kind, folder: Path) -> Path:
+    return folder / f"{kind}.conf"
 
 
 # `set_tcp_nodelay`: 2,000 retained publishes took 1.8 s without it and 0.12 s with it.
