@@ -43,6 +43,30 @@ def open_source(config: SourceConfig, agent: str, started_ms: int, clock: Clock)
                 seed=config.seed,
                 period_s=config.period_s,
             )
+        case ["walking", "", _]:
+            return _walkers(config, started_ms, clock)
     raise InvalidConfiguration(
-        f"source.kind {config.kind!r} is unknown: use host, board, replay:DIR or emulated"
+        f"source.kind {config.kind!r} is unknown: use host, board, replay:DIR, emulated or walking"
     )
+
+
+def _walkers(config: SourceConfig, started_ms: int, clock: Clock) -> Source:
+    from device_agent.emulated import EmulatedSource  # noqa: PLC0415
+
+    try:
+        from device_agent.walkers import WalkingSource  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise InvalidConfiguration(
+            f"source.kind walking needs {missing.name}, which a device's install lacks: "
+            "install diten[edge], or use emulated"
+        ) from None
+    rooms = EmulatedSource(
+        clock,
+        first=config.first,
+        last=config.last,
+        seed=config.seed,
+        period_s=config.period_s,
+    )
+    # Agents that share a fleet walk apart: each has its own part of the seed's worlds.
+    seed = config.seed + config.first
+    return WalkingSource(rooms, clock, seed=seed, started_ms=started_ms, speed=config.speed)

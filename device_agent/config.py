@@ -12,7 +12,8 @@ from twin_runtime.core.limits import OUTBOX_REPORTS_MAX
 
 class SourceConfig(Configuration):
     """Where values come from: `board` (this machine as one device), `host` (with its cores
-    and processes as devices of their own), `replay:DIR`, or `emulated`."""
+    and processes as devices of their own), `replay:DIR`, `emulated`, or `walking`
+    (emulated, and carried about)."""
 
     kind: str = "board"
     period_s: Annotated[float, Field(gt=0)] = 1.0

@@ -10,6 +10,7 @@ any two of its samples apart and none is taken twice.
     board     this machine as one device: what a single-board computer runs
     replay    a recorded field deployment (`device_agent.replay`)
     emulated  many made-up rooms, cheap and reproducible (`device_agent.emulated`)
+    walking   the same, carried about a site (`device_agent.walkers`)
 
 A slow consumer slows a source down, nothing is queued in between: whoever iterates is
 the bound. A source that samples on a timer then leaves samples out, one that replays
