@@ -2,19 +2,23 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from cloud.config import CloudConfig
+from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
 from twin_runtime.adapters.config import load_config
+from twin_runtime.adapters.directory_http import directory_router
 from twin_runtime.adapters.log import configure_log
-from twin_runtime.adapters.moves_http import moves_router
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
+from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import topics
 from twin_runtime.core.ids import CLOUD
+from twin_runtime.core.limits import EVENTS_BYTES_MAX, EVENTS_MAX
 
 
 def start(config: Path) -> int:
@@ -28,7 +32,10 @@ def start(config: Path) -> int:
             machine=lambda _: CloudMachine(),
             filters=topics.cloud_filters(),
             store_name="cloud.sqlite",
-            routes=lambda questions: moves_router(questions.ask),
+            logs={EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX)},
+            routes=lambda questions, store: directory_router(
+                questions.ask, partial(store.scan, EVENTS, ALL)
+            ),
         )
         await run_service(cloud, settings)
 

@@ -1,13 +1,14 @@
-"""The directory: which edge owns which twin, and the last checkpoint of each.
+"""The directory: which edge owns which twin.
 
 A device that is heard of for the first time gets a twin on the edge that owns the fewest
 (ties: the smaller id). The placement is committed before the order goes out; the order
 is repeated with back-off until the edge confirms; only then is the device assigned.
 After a restart all of this follows from the rows:
 
-    placement   phase, owner, epoch          one per twin
-    snapshot    the last checkpoint          one per twin that has one
-    edge        the id of the edge's store   one per edge
+    placement   phase, owner, epoch, target   one per twin
+    snapshot    the last checkpoint           one per twin that has one (`snapshots`)
+    edge        its store, its state          one per edge (`edges`)
+    move        a request that has a key      the last of them (`moves`)
 
 A twin moves by three commits here: `sealing` (its owner is asked to hand it over),
 `activating` (with what it handed over as the snapshot, the target is given the next epoch),
@@ -15,83 +16,70 @@ A twin moves by three commits here: `sealing` (its owner is asked to hand it ove
 
 An edge that returns with another store has lost its twins: each is activated there again,
 or where it was about to move, at the next epoch, from its checkpoint, and the devices send
-what came after it.
+what came after it. Twins of an edge that an operator calls lost are activated elsewhere in
+the same way; those of an edge that drains move.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
+from cloud.departures import Departures
+from cloud.edges import EDGE_ROW, Edges
+from cloud.events import EVENTS_ROW, Events
+from cloud.moves import MOVE_ROW, Moves
+from cloud.reminders import Reminders
+from cloud.snapshots import SNAPSHOT_ROW, Snapshots
 from twin_runtime.core import messages, ownership, topics
-from twin_runtime.core.agenda import Agenda
-from twin_runtime.core.backoff import backoff_s
-from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Send
+from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Send, SetEdge
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
     EDGES_MAX,
-    ORDER_RETRY_FIRST_S,
-    ORDER_RETRY_LAST_S,
+    MOVES_AT_ONCE_MAX,
     ORDERS_MAX,
     REPUBLISH_PAUSE_S,
     REPUBLISH_TWINS_MAX,
-    STABLE_MARKS_MAX,
     TWINS_PER_CLOUD_MAX,
 )
-from twin_runtime.core.messages import (
-    Assignment,
-    Snapshot,
-)
-from twin_runtime.core.orders import (
-    Activate,
-    Activated,
-    Checkpoint,
-    Release,
-    Seal,
-    Sealed,
-    Stable,
-    StableMark,
-)
+from twin_runtime.core.messages import Assignment
+from twin_runtime.core.orders import Activate, Activated, Checkpoint, Release, Seal, Sealed
 from twin_runtime.core.ownership import Placement
 
 PLACEMENT_ROW = "placement"
-SNAPSHOT_ROW = "snapshot"
-EDGE_ROW = "edge"
-
-
-class Kept(NamedTuple):
-    """The last accepted checkpoint: how far it reaches, and its bytes."""
-
-    session: int
-    last_seq: int
-    revision: int
-    row: bytes
 
 
 class Directory:
-    """Placements, checkpoints and edges, and what has to be said about them."""
+    """Placements, and what has to be said about them."""
 
     def __init__(self) -> None:
         self.placements: dict[str, Placement] = {}
-        self.snapshots: dict[str, Kept] = {}
-        self._stores: dict[str, str] = {}
-        self._load: dict[str, int] = {}
+        self.snapshots = Snapshots()
+        self.edges = Edges()
+        self.events = Events()
+        self.moves = Moves()
+        self._departures = Departures()
         self._homeless: dict[str, None] = {}  # heard of before any edge was
-        self._former: dict[str, str] = {}  # who handed a twin over that is being activated
-        self._orders = Agenda()
-        self._attempts: dict[str, int] = {}  # orders not confirmed yet
+        self._orders = Reminders()
         self._repeat: Iterator[str] | None = None  # the round of assignments that is under way
-        self._marks: dict[str, list[StableMark]] = {}
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Load everything; orders that were not confirmed are due at once."""
         for row in rows:
             if row.kind == EDGE_ROW:
-                self._stores[row.key] = row.value.decode()
-                self._load.setdefault(row.key, 0)
+                self.edges.restore(row)
             elif row.kind == PLACEMENT_ROW:
-                self._place(row.key, Placement(**messages.load(row.value)))
+                self._place(row.key, Placement(**messages.load(row.value)), 0.0)
             elif row.kind == SNAPSHOT_ROW:
-                self._keep(messages.parse(messages.SNAPSHOT, row.value), row.value)
+                self.snapshots.restore(row)
+            elif row.kind == MOVE_ROW:
+                self.moves.restore(row)
+            elif row.kind == EVENTS_ROW:
+                self.events.restore(row)
+        self.moves.restored()
+        for twin, placed in self.placements.items():
+            if placed.phase == "sealing":
+                self.moves.begin(twin, placed.owner, None)
+        for edge in self.edges.leaving():
+            self._empty(edge)
 
     # --- devices ------------------------------------------------------------------------
 
@@ -109,13 +97,20 @@ class Directory:
             fx.count("twins_refused_total")
             fx.notes.append(Note("error", text))
             return
-        if not self._stores:
+        edge = self.edges.least_loaded()
+        if edge is None:
             if len(self._homeless) < TWINS_PER_CLOUD_MAX:
                 self._homeless[twin] = None
             return
-        edge = min(self._stores, key=lambda edge: (self._load[edge], edge))
-        self._give(twin, ownership.create(EdgeId(edge)), now, fx)
+        self._give(twin, ownership.create(edge), now, fx)
+        self.events.add("created", now, fx, twin=twin, to=edge)
         fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}"))
+
+    def _house(self, now: Now, fx: Effects) -> None:
+        """There may be an edge now for those who came when there was none."""
+        for twin in list(self._homeless):
+            del self._homeless[twin]
+            self._create(twin, now, fx)
 
     def _assign(self, twin: str, placement: Placement, fx: Effects) -> None:
         assignment = Assignment(edge=placement.owner, epoch=placement.epoch)
@@ -124,51 +119,103 @@ class Directory:
     # --- edges --------------------------------------------------------------------------
 
     def hello(self, edge: str, store: str, now: Now, fx: Effects) -> None:
-        """An edge is up. With a new store it has lost what it owned."""
-        known = self._stores.get(edge)
-        if known is None and len(self._stores) >= EDGES_MAX:
+        """An edge is up. With a new store it has lost what it owned; one that was called lost
+        serves again, without the twins that it lost."""
+        known, state = self.edges.store_of(edge), self.edges.state_of(edge)
+        if known is None and len(self.edges) >= EDGES_MAX:
             fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
             return
-        if known == store:
+        if known == store and state != "lost":
             return
-        self._stores[edge] = store
-        self._load.setdefault(edge, 0)
-        fx.writes.append(Put(EDGE_ROW, edge, store.encode()))
-        if known is not None:
+        self.edges.set(edge, store, "draining" if state == "draining" else "serving", fx)
+        if known is None or state == "lost":
+            self._departures.cancel(edge)
+            self.events.add("joined", now, fx, edge=edge)
+        if known not in (None, store):
             self._recover(edge, now, fx)
-        for twin in list(self._homeless):
-            del self._homeless[twin]
-            self._create(twin, now, fx)
+        self._house(now, fx)
 
     def _recover(self, edge: str, now: Now, fx: Effects) -> None:
         lost = [twin for twin, placed in self.placements.items() if placed.owner == edge]
         for twin in lost:
-            placed = self.placements[twin]
-            self._give(twin, ownership.reassign(placed, placed.target or EdgeId(edge)), now, fx)
-        fx.count("failovers_total", by=len(lost))
+            self._fail_over(twin, self.placements[twin].target or EdgeId(edge), now, fx)
         text = f"{edge} has a new store: {len(lost)} twins return from their checkpoints"
         fx.notes.append(Note("warning", text))
 
-    def move(self, twin: str, target: str, now: Now, fx: Effects) -> Refused | None:
-        """Begin to move a twin to an edge; None: it moves, or it is there already."""
+    def _fail_over(self, twin: str, target: EdgeId, now: Now, fx: Effects) -> None:
+        placed = self.placements[twin]
+        if self.moves.end(twin) is not None:
+            fx.count("moves_total", "failed_over")
+        self._give(twin, ownership.reassign(placed, target), now, fx)
+        fx.count("failovers_total")
+        about: dict[str, str | float] = {"from": placed.owner, "to": target, "cut": placed.epoch}
+        self.events.add("failover", now, fx, twin=twin, **about)
+
+    def set_edge(self, wanted: SetEdge, now: Now, fx: Effects) -> Refused | None:
+        """An operator says that an edge serves, drains or is lost."""
+        edge, state = wanted
+        store = self.edges.store_of(edge)
+        if store is None:
+            return self._unknown_edge(edge)
+        if state == self.edges.state_of(edge):
+            return None
+        self.edges.set(edge, store, state, fx)
+        if state == "serving":
+            self._departures.cancel(edge)
+            self._house(now, fx)
+        else:
+            self._empty(edge)
+        self.events.add(state, now, fx, edge=edge)
+        fx.notes.append(Note("info", f"{edge} is {state} now"))
+        return None
+
+    def _empty(self, edge: str) -> None:
+        """Let all twins that are at `edge`, or on their way there, leave."""
+        there = [
+            twin
+            for twin, placed in self.placements.items()
+            if edge in (placed.owner, placed.target)
+        ]
+        self._departures.begin(edge, there)
+
+    def _unknown_edge(self, edge: str) -> Refused:
+        known = ", ".join(sorted(entry["edge"] for entry in self.edges.listed())) or "none"
+        return Refused("unknown_edge", f"no edge {edge} has said hello; known: {known}")
+
+    # --- moves --------------------------------------------------------------------------
+
+    def move(self, twin: str, target: str, now: Now, fx: Effects, key: str = "") -> Refused | None:
+        """Begin to move a twin to an edge; None: it moves, or it is there already, or a
+        request with this key was taken before."""
+        if self.moves.knows(key):
+            return self.moves.reused(key, twin, target)
         placement = self.placements.get(twin)
         if placement is None:
             return Refused("unknown_twin", f"there is no twin {twin}")
-        if target not in self._stores:
-            known = ", ".join(sorted(self._stores)) or "none"
-            return Refused("unknown_edge", f"no edge {target} has said hello; known: {known}")
-        if placement.phase == "owned" and placement.owner == target:
+        if target not in self.edges:
+            return self._unknown_edge(target)
+        if placement.phase != "sealing" and placement.owner == target:
+            self.moves.take(key, twin, target, fx)
             return None
-        if placement.phase == "activating" and placement.owner == target:
-            return None
+        state = self.edges.state_of(target)
+        if state != "serving":
+            advice = f"choose another edge, or `diten edge resume {target}`"
+            return Refused("not_serving", f"{target} is {state}: {advice}")
         moving = ownership.move(placement, EdgeId(target))
         if moving is None:
             text = f"{twin} is on its way to {placement.owner} already; ask again when it is there"
             return Refused("busy", text)
+        self.moves.take(key, twin, target, fx)
         if moving != placement:
-            self._give(twin, moving, now, fx)
-            fx.notes.append(Note("info", f"{twin} moves from {placement.owner} to {target}"))
+            self._seal(twin, moving, now, fx)
         return None
+
+    def _seal(self, twin: str, moving: Placement, now: Now, fx: Effects) -> None:
+        self.moves.begin(twin, moving.owner, now.monotonic_s)
+        self._give(twin, moving, now, fx)
+        fx.count("moves_total", "begun")
+        about = {"from": moving.owner, "to": str(moving.target)}
+        self.events.add("move", now, fx, twin=twin, **about)
 
     def sealed(self, edge: str, event: Sealed, now: Now, fx: Effects) -> None:
         """Owners hand twins over: keep what they hold, and give the target the next epoch."""
@@ -176,27 +223,77 @@ class Directory:
             placement = self.placements.get(snapshot.twin)
             given = placement and ownership.sealed(placement, edge, snapshot.epoch)
             if given:
-                self._store(snapshot, fx)
-                self._former[snapshot.twin] = edge
+                self.snapshots.store(snapshot, fx)
                 self._give(snapshot.twin, given, now, fx)
             elif placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
                 self._depose(edge, snapshot.twin, fx)
 
-    def activated(self, edge: str, event: Activated, fx: Effects) -> None:
+    def activated(self, edge: str, event: Activated, now: Now, fx: Effects) -> None:
         """An edge confirms; from now on the device may be told."""
         placement = self.placements.get(event.twin)
         owned = placement and ownership.activated(placement, edge, event.epoch)
         if owned:
-            self._place(event.twin, owned)
-            self._orders.drop(event.twin)
-            self._attempts.pop(event.twin, None)
+            self._place(event.twin, owned, now.monotonic_s)
             fx.writes.append(_placement_row(event.twin, owned))
             self._assign(event.twin, owned, fx)
-            former = self._former.pop(event.twin, edge)
-            if former != edge:
-                self._release(former, event.twin, fx)
+            self._moved(event.twin, owned, now, fx)
         elif placement is None or not ownership.is_current(placement, edge, event.epoch):
             self._depose(edge, event.twin, fx)
+
+    def _moved(self, twin: str, owned: Placement, now: Now, fx: Effects) -> None:
+        moving = self.moves.end(twin)
+        about: dict[str, str | float] = {"to": owned.owner, "epoch": owned.epoch}
+        if moving is not None:
+            about["from"] = moving.source
+            fx.count("moves_total", "done")
+            if moving.since_s is not None:
+                about["pause_s"] = round(now.monotonic_s - moving.since_s, 6)
+                fx.observed.append(("move_pause_seconds", now.monotonic_s - moving.since_s))
+            if moving.source != owned.owner:
+                self._release(moving.source, twin, fx)
+        self.events.add("owned", now, fx, twin=twin, **about)
+
+    def _depart(self, now: Now, fx: Effects) -> None:
+        """Let some twins leave the edges that they are to leave."""
+        for edge in self._departures.edges():
+            target = self.edges.least_loaded(but=edge)
+            if target is None:
+                continue  # there is nowhere to go; a `hello` may change that
+            if self.edges.state_of(edge) == "draining":
+                self._drain(edge, now, fx)
+            else:
+                for twin in self._departures.of(edge, ORDERS_MAX):
+                    self._leave_lost(twin, edge, now, fx)
+                fx.wake_by(REPUBLISH_PAUSE_S)
+
+    def _drain(self, edge: str, now: Now, fx: Effects) -> None:
+        room = MOVES_AT_ONCE_MAX - len(self.moves)
+        for twin in self._departures.of(edge, room):
+            placed = self.placements[twin]
+            if placed.phase == "sealing" and placed.target != edge:
+                self._departures.settled(edge, twin)  # it is going already
+            elif placed.phase != "activating":  # or else: when it has arrived
+                self._retarget(twin, edge, now, fx)
+
+    def _leave_lost(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
+        placed = self.placements[twin]
+        if placed.owner == edge:
+            serving = placed.target in self.edges.serving()
+            target = placed.target if serving else self.edges.least_loaded(but=edge)
+            assert target is not None, f"{twin} has nowhere to go"
+            self._fail_over(twin, target, now, fx)
+        else:
+            self._retarget(twin, edge, now, fx)
+
+    def _retarget(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
+        """Let a twin that is at `edge`, or on its way there, go elsewhere."""
+        target = self.edges.least_loaded(but=edge)
+        assert target is not None, f"{twin} has nowhere to go"
+        moving = ownership.move(self.placements[twin], target)
+        assert moving is not None, f"{twin} is being activated"
+        self._seal(twin, moving, now, fx)
+
+    # --- checkpoints --------------------------------------------------------------------
 
     def checkpoint(self, edge: str, event: Checkpoint, fx: Effects) -> None:
         """Store what the owner sends, unless it is behind; say how far that reaches."""
@@ -205,32 +302,7 @@ class Directory:
             if placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
                 self._depose(edge, snapshot.twin, fx)
             elif placement.phase != "activating":
-                self._accept(edge, snapshot, fx)
-
-    def _accept(self, edge: str, snapshot: Snapshot, fx: Effects) -> None:
-        kept = self.snapshots.get(snapshot.twin)
-        if kept is not None and snapshot.revision < kept.revision:
-            fx.count("checkpoints_total", "behind")
-            return
-        self._store(snapshot, fx)
-        mark = StableMark(
-            twin=snapshot.twin,
-            epoch=snapshot.epoch,
-            session=snapshot.session,
-            seq=snapshot.last_seq,
-            revision=snapshot.revision,
-        )
-        self._marks.setdefault(edge, []).append(mark)
-
-    def _store(self, snapshot: Snapshot, fx: Effects) -> None:
-        kept = self.snapshots.get(snapshot.twin)
-        if kept is not None and snapshot.revision <= kept.revision:
-            fx.count("checkpoints_total", "known")
-            return
-        row = messages.encode_received(snapshot)
-        self._keep(snapshot, row)
-        fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
-        fx.count("checkpoints_total", "stored")
+                self.snapshots.accept(edge, snapshot, fx)
 
     def _depose(self, edge: str, twin: str, fx: Effects) -> None:
         """Whoever speaks of a twin without owning it is told to let go (C6)."""
@@ -240,7 +312,7 @@ class Directory:
             self._release(edge, twin, fx)
 
     def _release(self, edge: str, twin: str, fx: Effects) -> None:
-        store = self._stores.get(edge)
+        store = self.edges.store_of(edge)
         if store is not None:
             release = Release(store=store, twin=twin, epoch=self.placements[twin].epoch)
             fx.sends.append(Send(topics.order(edge), messages.encode(release)))
@@ -267,53 +339,45 @@ class Directory:
         self._repeat = None
 
     def settle(self, now: Now, fx: Effects, *, connected: bool) -> None:
-        """Send what this batch made stable, and the orders that are due."""
-        for edge, marks in self._marks.items():
-            for first in range(0, len(marks), STABLE_MARKS_MAX):
-                stable = Stable(marks=tuple(marks[first : first + STABLE_MARKS_MAX]))
-                fx.sends.append(Send(topics.order(edge), messages.encode(stable)))
-        self._marks = {}
+        """Let twins leave, say what this batch made stable, send the orders that are due."""
+        self._depart(now, fx)
+        self.events.settle(fx)
+        self.snapshots.say(fx)
         if not connected:
             return
         for twin in self._orders.take(now.monotonic_s, ORDERS_MAX):
             self._order(twin, fx)
-            attempt = self._attempts.get(twin, 0)
-            pause_s = backoff_s(twin, attempt, ORDER_RETRY_FIRST_S, ORDER_RETRY_LAST_S)
-            self._attempts[twin] = attempt + 1
-            self._orders.set(twin, now.monotonic_s + pause_s)
         next_s = self._orders.next_s()
         if next_s is not None:
             fx.wake_by(max(next_s - now.monotonic_s, REPUBLISH_PAUSE_S))
 
     def _order(self, twin: str, fx: Effects) -> None:
         placement = self.placements[twin]
-        store = self._stores[placement.owner]
+        store = self.edges.store_of(placement.owner)
+        assert store is not None, f"{twin} was given to {placement.owner}, which never said hello"
         order: Activate | Seal = Seal(store=store, twin=twin, epoch=placement.epoch)
         if placement.phase == "activating":
-            kept = self.snapshots.get(twin)
-            snapshot = messages.parse(messages.SNAPSHOT, kept.row) if kept else None
+            snapshot = self.snapshots.of(twin)
             order = Activate(store=store, twin=twin, epoch=placement.epoch, snapshot=snapshot)
         fx.sends.append(Send(topics.order(placement.owner), messages.encode(order)))
 
     def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
-        self._place(twin, placement)
-        self._attempts.pop(twin, None)
-        self._orders.set(twin, now.monotonic_s)
+        self._place(twin, placement, now.monotonic_s)
         fx.writes.append(_placement_row(twin, placement))
 
-    def _place(self, twin: str, placement: Placement) -> None:
+    def _place(self, twin: str, placement: Placement, now_s: float) -> None:
+        """Hold a placement, in place of the one there was; order what it asks for."""
         before = self.placements.get(twin)
         if before is not None:
-            self._load[before.owner] -= 1
-        self._load[placement.owner] = self._load.get(placement.owner, 0) + 1
+            self.edges.count(before.owner, -1)
+            self._departures.gone(twin, before)
+        self.edges.count(placement.owner, 1)
+        self._departures.came(twin, placement)
         self.placements[twin] = placement
-        if placement.phase != "owned":
-            self._orders.set(twin, 0.0)
-
-    def _keep(self, snapshot: Snapshot, row: bytes) -> None:
-        self.snapshots[snapshot.twin] = Kept(
-            snapshot.session, snapshot.last_seq, snapshot.revision, row
-        )
+        if placement.phase == "owned":
+            self._orders.end(twin)
+        else:
+            self._orders.begin(twin, now_s)
 
 
 def _placement_row(twin: str, placement: Placement) -> Put:

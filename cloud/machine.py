@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.directory import SNAPSHOT_ROW, Directory
+from cloud.directory import Directory
+from cloud.snapshots import SNAPSHOT_ROW
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Answer,
@@ -20,11 +21,15 @@ from twin_runtime.core.effects import (
     Disconnected,
     Effects,
     Event,
+    ListEdges,
     Message,
     Move,
+    NewestEvent,
     Now,
+    Request,
     Row,
     Send,
+    SetEdge,
     Stopping,
 )
 from twin_runtime.core.errors import MalformedMessage
@@ -96,9 +101,8 @@ class CloudMachine:
         match event:
             case Message(topic, payload):
                 self._hear(topic, payload, now, fx)
-            case Asked(number, Move(twin, target)):
-                refused = self.directory.move(twin, target, now, fx)
-                fx.answers.append(Answer(number, refused))
+            case Asked(number, request):
+                fx.answers.append(self._answer(number, request, now, fx))
             case Connected():
                 self._connected = True
                 self._say("online", now, fx)
@@ -109,6 +113,18 @@ class CloudMachine:
                 self._beat_due_s = self._repeat_due_s = NEVER
             case Stopping():
                 self._say("offline", now, fx)
+
+    def _answer(self, number: int, request: Request, now: Now, fx: Effects) -> Answer:
+        directory = self.directory
+        match request:
+            case Move(twin, target, key):
+                return Answer(number, directory.move(twin, target, now, fx, key))
+            case SetEdge():
+                return Answer(number, directory.set_edge(request, now, fx))
+            case ListEdges():
+                return Answer(number, value=directory.edges.listed())
+            case NewestEvent():
+                return Answer(number, value=directory.events.newest)
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
@@ -139,7 +155,7 @@ class CloudMachine:
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)
             case Activated():
-                self.directory.activated(edge, event, fx)
+                self.directory.activated(edge, event, now, fx)
             case Sealed():
                 self.directory.sealed(edge, event, now, fx)
             case Checkpoint():

@@ -4,7 +4,17 @@ from typing import Any
 
 from cloud.directory import Directory
 from twin_runtime.core import messages, topics
-from twin_runtime.core.effects import Effects, Now, Put, Refused, Row
+from twin_runtime.core.effects import (
+    Append,
+    Delete,
+    EdgeState,
+    Effects,
+    Now,
+    Put,
+    Refused,
+    Row,
+    SetEdge,
+)
 from twin_runtime.core.messages import (
     Assignment,
     Snapshot,
@@ -26,6 +36,7 @@ class World:
 
     def __init__(self, *edges: str) -> None:
         self.disk: dict[tuple[str, str], bytes] = {}
+        self.events: list[dict[str, Any]] = []
         self.now_s = 0.0
         self.start()
         for edge in edges:
@@ -42,8 +53,13 @@ class World:
         fx = fx or Effects()
         self.directory.settle(Now(self.now_s, 0), fx, connected=connected)
         for write in fx.writes:
-            assert isinstance(write, Put)
-            self.disk[write.kind, write.key] = write.value
+            match write:
+                case Put(kind, key, value):
+                    self.disk[kind, key] = value
+                case Delete(kind, key):
+                    self.disk.pop((kind, key), None)
+                case Append():
+                    self.events.append(messages.load(write.value))
         return fx
 
     def hello(self, edge: str, store: str = "") -> Effects:
@@ -58,12 +74,18 @@ class World:
 
     def activated(self, twin: str, epoch: int = 1, edge: str = "e-1") -> Effects:
         fx = Effects()
-        self.directory.activated(edge, Activated(twin=twin, epoch=epoch), fx)
+        now = Now(self.now_s, 0)
+        self.directory.activated(edge, Activated(twin=twin, epoch=epoch), now, fx)
         return self.settle(fx)
 
-    def move(self, twin: str, target: str) -> tuple[Refused | None, Effects]:
+    def move(self, twin: str, target: str, key: str = "") -> tuple[Refused | None, Effects]:
         fx = Effects()
-        refused = self.directory.move(twin, target, Now(self.now_s, 0), fx)
+        refused = self.directory.move(twin, target, Now(self.now_s, 0), fx, key)
+        return refused, self.settle(fx)
+
+    def set_edge(self, edge: str, state: EdgeState) -> tuple[Refused | None, Effects]:
+        fx = Effects()
+        refused = self.directory.set_edge(SetEdge(edge, state), Now(self.now_s, 0), fx)
         return refused, self.settle(fx)
 
     def sealed(self, *snapshots: Snapshot, edge: str = "e-1") -> Effects:
@@ -95,6 +117,15 @@ def orders(fx: Effects, edge: str = "e-1") -> list[Activate | Seal | Release | S
     return [
         messages.parse(ORDER, send.payload) for send in fx.sends if send.topic == topics.order(edge)
     ]
+
+
+def placed(fx: Effects) -> dict[str, bytes]:
+    """The placements that are written, by twin."""
+    return {
+        write.key: write.value
+        for write in fx.writes
+        if isinstance(write, Put) and write.kind == "placement"
+    }
 
 
 def assigned(fx: Effects) -> dict[str, Assignment]:

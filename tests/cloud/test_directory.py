@@ -12,6 +12,7 @@ from tests.cloud.a_directory import (
     assigned,
     orders,
     owning,
+    placed,
     snapshot,
 )
 from twin_runtime.core import messages
@@ -39,9 +40,8 @@ def test_a_device_heard_of_first_gets_a_twin_whose_placement_is_committed_with_t
     world = World("e-1")
     fx = world.online("d-1")
     assert orders(fx) == [Activate(store="s-e-1", twin="d-1", epoch=1)]
-    ((kind, key, value),) = fx.writes  # type: ignore[misc]
-    assert (kind, key) == ("placement", "d-1")
-    assert messages.load(value) == {"phase": "activating", "owner": "e-1", "epoch": 1}
+    assert placed(fx).keys() == {"d-1"}
+    assert messages.load(placed(fx)["d-1"]) == {"phase": "activating", "owner": "e-1", "epoch": 1}
     assert assigned(fx) == {}
 
 
@@ -226,7 +226,7 @@ def test_g3_an_edge_with_a_new_store_gets_its_twins_back_from_their_checkpoints(
         Activate(store="s-new", twin="d-2", epoch=2),
     ]
     assert fx.counts == {("failovers_total", ""): 2}
-    assert world.disk["edge", "e-1"] == b"s-new"
+    assert messages.load(world.disk["edge", "e-1"]) == {"store": "s-new", "state": "serving"}
     assert messages.load(world.disk["placement", "d-1"])["epoch"] == 2
 
 
@@ -269,10 +269,10 @@ def test_a_restart_keeps_the_load_of_every_edge_and_every_placement() -> None:
     world = World("e-1", "e-2")
     for number in range(5):
         world.online(f"d-{number}")
-    placements, load = world.directory.placements, world.directory._load
+    placements, edges = world.directory.placements, world.directory.edges.listed()
     world.start()
     assert world.directory.placements == placements
-    assert world.directory._load == load
+    assert world.directory.edges.listed() == edges
 
 
 STEPS = st.lists(
@@ -312,8 +312,11 @@ def test_g4_an_epoch_is_ordered_from_one_edge_and_store_only(
                 if isinstance(order, Activate):
                     to = ordered.setdefault((order.twin, order.epoch), (owner, order.store))
                     assert to == (owner, order.store)
-        for name, one in world.directory.snapshots.items():
-            assert one.revision >= kept.get(name, 0)
-            kept[name] = one.revision
+        for name in world.directory.placements:
+            one = world.directory.snapshots.of(name)
+            revision = one.revision if one else 0
+            assert revision >= kept.get(name, 0)
+            kept[name] = revision
         placed = [each.owner for each in world.directory.placements.values()]
-        assert all(world.directory._load[edge] == placed.count(edge) for edge in set(placed))
+        listed = world.directory.edges.listed()
+        assert all(edge["twins"] == placed.count(edge["edge"]) for edge in listed)

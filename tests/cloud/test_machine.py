@@ -7,6 +7,7 @@ import pytest
 from cloud.machine import CloudMachine
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
+    Append,
     Connected,
     Disconnected,
     Effects,
@@ -54,6 +55,8 @@ class Cloud:
     def handle(self, *events: Event) -> Effects:
         fx = self.machine.handle(events, self.now)
         for write in fx.writes:
+            if isinstance(write, Append):
+                continue
             assert isinstance(write, Put)
             self.disk[write.kind, write.key] = write.value
         return fx

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from cloud.directory import Directory
+from cloud.snapshots import Snapshots
 from device_agent.machine import DeviceMachine
 from edge_node.checkpoints import packets
 from edge_node.machine import EdgeMachine
@@ -163,7 +164,7 @@ def go_on_after_a_restart_of_a_sealed_edge() -> AbstractContextManager[Any]:
 
 def drop_what_is_handed_over() -> AbstractContextManager[Any]:
     def sealed(self: Directory, *event: Any) -> None:
-        with patch.object(Directory, "_store", lambda *_: None):
+        with patch.object(Snapshots, "store", lambda *_: None):
             _sealed(self, *event)
 
     return patch.object(Directory, "sealed", sealed)

@@ -232,16 +232,19 @@ class Checkers:
     # --- the cloud ----------------------------------------------------------------------
 
     def cloud_committed(self, writes: Sequence[Write]) -> None:
+        events = [messages.load(write.value) for write in writes if isinstance(write, Append)]
+        failovers = {event["twin"] for event in events if event["kind"] == "failover"}
         for write in writes:
-            assert not isinstance(write, Delete | Append), write
+            if not isinstance(write, Put):
+                continue
             if write.kind == EDGE_ROW:
-                self._stores[write.key] = write.value.decode()
+                self._stores[write.key] = messages.load(write.value)["store"]
             elif write.kind == PLACEMENT_ROW:
-                failover = any(isinstance(each, Put) and each.kind == EDGE_ROW for each in writes)
-                self._place(write.key, messages.load(write.value), failover=failover)
+                placement = messages.load(write.value)
+                self._place(write.key, placement, failover=write.key in failovers)
             elif write.kind == SNAPSHOT_ROW:
                 self._keep(write.key, messages.load(write.value))
-            if write.kind != EDGE_ROW:
+            if write.kind in (PLACEMENT_ROW, SNAPSHOT_ROW):
                 self._check_promises(write.key)
 
     def _place(self, twin: str, placement: dict[str, Any], *, failover: bool) -> None:

@@ -1,21 +1,20 @@
 """One seed, one history: a cloud, some edges, some device processes, and a broker.
 
-A run has two phases. First the nemesis strikes for `FAULTS_S` while devices measure;
+A run has two phases. First the nemesis strikes for `faults_s` while devices measure;
 checkers look at every step. Then everything is healed and started, the devices measure
 for a little longer, and within `CONVERGENCE_S_MAX` the system must have become what it
 promises to become. All of it in virtual time, in one thread, from one number.
 """
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from itertools import count
 from random import Random
 
+from cloud.events import EVENTS
 from cloud.machine import CloudMachine
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
@@ -25,7 +24,8 @@ from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Faults, draw
 from tests.simulation.history import Happening, History
 from tests.simulation.nemesis import Nemesis
-from tests.simulation.processes import HISTORY_BOUND, Process, Role
+from tests.simulation.processes import HISTORY_BOUND, Disks, Process, Role
+from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Asked, Delete, Event, Message, Move, Sample, Send, Write
 from twin_runtime.core.ids import CLOUD
@@ -34,10 +34,9 @@ from twin_runtime.shell import Inbox
 from twin_runtime.testing import memory_bus
 from twin_runtime.testing.faulty_store import StoreFaults
 from twin_runtime.testing.memory_bus import MemoryBroker
+from twin_runtime.testing.memory_store import Disk, MemoryStore
 from twin_runtime.testing.virtual_loop import VirtualLoop
 
-FLEET_SIZES = (1, 1, 3)
-FAULTS_S = 40.0
 MEASURED_AFTER_S = 5.0
 SAMPLE_PERIOD_S = 0.7  # of each device, on average
 # Heartbeats come every 30 s, checkpoints are repeated after up to 60 s, orders after 30 s:
@@ -45,7 +44,6 @@ SAMPLE_PERIOD_S = 0.7  # of each device, on average
 CONVERGENCE_S_MAX = 200.0
 DOWN_MEAN_S = 1.0
 STARTED_MS = 1_750_000_000_000
-MEMORY = Path("/dev/shm")
 
 DESCRIPTION = Description(
     features={"token": FeatureSpec(type="integer"), "level": FeatureSpec(type="number")}
@@ -68,32 +66,44 @@ class Outcome:
 
 
 def simulate(
-    seed: int, faults: Faults | None = None, show: Callable[[Happening], None] | None = None
+    seed: int,
+    faults: Faults | None = None,
+    show: Callable[[Happening], None] | None = None,
+    disks: Disks | None = None,
 ) -> Outcome:
-    """Run the world of `seed`, with its own faults or those given."""
+    """Run the world of `seed`, with its own faults or those given, on disks in memory or
+    those given."""
     chosen = faults if faults is not None else draw(Random(f"{seed}/faults"))
     history = History(show)
-    folder = Path(tempfile.mkdtemp(prefix="diten-", dir=MEMORY if MEMORY.is_dir() else None))
-    try:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            failure = runner.run(_live(seed, chosen, folder, history))
-    finally:
-        shutil.rmtree(folder)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        failure = runner.run(_live(seed, chosen, disks or MemoryDisks(), history))
     return Outcome(seed, chosen, failure, history.digest, tuple(history.last))
 
 
-async def _live(seed: int, faults: Faults, folder: Path, history: History) -> str:
-    return await World(seed, faults, folder, history).live()
+async def _live(seed: int, faults: Faults, disks: Disks, history: History) -> str:
+    return await World(seed, faults, disks, history).live()
+
+
+class MemoryDisks:
+    """Disks by name, in memory."""
+
+    def __init__(self) -> None:
+        self._disks: dict[str, Disk] = {}
+
+    def __call__(
+        self, name: str, logs: Mapping[str, LogBound], new_id: Callable[[], str]
+    ) -> MemoryStore:
+        return MemoryStore(self._disks.setdefault(name, Disk()), logs, new_id=new_id)
 
 
 class World:
     """All processes of a run, what they do to each other, and what is done to them."""
 
-    def __init__(self, seed: int, faults: Faults, folder: Path, history: History) -> None:
+    def __init__(self, seed: int, faults: Faults, disks: Disks, history: History) -> None:
         self.broker = MemoryBroker(Random(f"{seed}/broker"), _on_the_wire(faults))
         self._seed = seed
         self._faults = faults
-        self._folder = folder
+        self._disks = disks
         self._history = history
         self._rng = Random(f"{seed}/world")
         self._loop = asyncio.get_running_loop()
@@ -101,9 +111,9 @@ class World:
         self._failure = ""
         self._life: asyncio.Task[None] | None = None
         self._loop.set_exception_handler(lambda _, context: self._fail(context["exception"]))
-        fleets = _fleets()
+        fleets = _fleets(faults.fleets)
         self.checkers = Checkers([twin for twins in fleets for twin in twins])
-        self._cloud = self._process(CLOUD, Role(lambda _: CloudMachine(), topics.cloud_filters()))
+        self._cloud = self._process(CLOUD, _cloud())
         self._edges = [self._process(*_edge(f"e-{n}")) for n in range(faults.edges)]
         self._fleets = [
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
@@ -132,7 +142,7 @@ class World:
             Nemesis(self, self._faults, Random(f"{self._seed}/nemesis")).strike()
         )
         nemesis.add_done_callback(self._struck)
-        await asyncio.sleep(FAULTS_S)
+        await asyncio.sleep(self._faults.faults_s)
         nemesis.cancel()
         self._heal()
         await asyncio.sleep(MEASURED_AFTER_S)
@@ -167,7 +177,7 @@ class World:
 
     def _process(self, name: str, role: Role, disks: int = 0) -> Process:
         rng = Random(f"{self._seed}/{name}.{disks}")
-        process = Process(name, role, self._folder, self.broker, self._faults, rng, self)
+        process = Process(name, role, self._disks, self.broker, self._faults, rng, self)
         process.disks = disks
         process.wall.offset_ms = STARTED_MS
         return process
@@ -316,9 +326,14 @@ def _on_the_wire(faults: Faults) -> memory_bus.Faults:
     return memory_bus.Faults(faults.loss, faults.duplication, faults.delay_mean_s)
 
 
-def _fleets() -> list[list[str]]:
-    numbers = iter(range(sum(FLEET_SIZES)))
-    return [[f"d-{next(numbers)}" for _ in range(size)] for size in FLEET_SIZES]
+def _fleets(sizes: Sequence[int]) -> list[list[str]]:
+    numbers = count()
+    return [[f"d-{next(numbers)}" for _ in range(size)] for size in sizes]
+
+
+def _cloud() -> Role:
+    logs = {EVENTS: HISTORY_BOUND}
+    return Role(lambda _: CloudMachine(), topics.cloud_filters(), logs=logs)
 
 
 def _edge(name: str) -> tuple[str, Role]:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from twin_runtime.core.effects import Answer, Asked, Event, Move, Refused
+from twin_runtime.core.effects import Answer, Asked, Event, Request
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import ANSWER_S, QUESTIONS_MAX
 
@@ -21,10 +21,10 @@ class Questions:
     def __init__(self, push: Callable[[Sequence[Event]], None]) -> None:
         self._push = push
         self._numbers = count(1)
-        self._waiting: dict[int, asyncio.Future[Refused | None]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
-    async def ask(self, request: Move) -> Refused | None:
-        """None once it is done or under way, durably, or why it is not.
+    async def ask(self, request: Request) -> Answer:
+        """The answer, once it is done or under way, durably, or refused.
 
         Raises:
             Unavailable: too many wait already, or no answer came in time.
@@ -32,7 +32,7 @@ class Questions:
         if len(self._waiting) >= QUESTIONS_MAX:
             raise Unavailable(f"{QUESTIONS_MAX} requests wait already: ask again later")
         number = next(self._numbers)
-        answered: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answered
         try:
             self._push((Asked(number, request),))
@@ -49,4 +49,4 @@ class Questions:
         """Give an answer to whoever still waits for it."""
         waiting = self._waiting.get(answer.number)
         if waiting is not None and not waiting.done():
-            waiting.set_result(answer.refused)
+            waiting.set_result(answer)

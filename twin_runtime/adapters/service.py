@@ -24,7 +24,7 @@ from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Machine, Send
 from twin_runtime.core.ids import StoreId
 from twin_runtime.core.messages import Status
-from twin_runtime.ports import Health, Ports
+from twin_runtime.ports import Health, Ports, Store
 from twin_runtime.shell import Inbox
 
 
@@ -58,7 +58,7 @@ class Service:
     filters: list[str]
     store_name: str
     logs: Mapping[str, LogBound] = field(default_factory=dict)
-    routes: Callable[[Questions], APIRouter] | None = None  # what else is served over HTTP
+    routes: Callable[[Questions, Store], APIRouter] | None = None  # what else is served over HTTP
 
 
 async def run_service(service: Service, config: ServiceConfig) -> None:
@@ -76,7 +76,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         inbox = Inbox()
         questions = Questions(inbox.push)
         if service.routes is not None:
-            app.include_router(service.routes(questions))
+            app.include_router(service.routes(questions, store))
         jobs = JobProcess(lambda ended: inbox.push((ended,)))
         ports = Ports(bus, store, clock, recorder, health, view, answer=questions.answer)
         ports.begin = jobs.begin

@@ -9,7 +9,7 @@ say everything again from its rows alone (level-triggered, never remembered).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from twin_runtime.core.errors import MalformedMessage
 
@@ -73,18 +73,40 @@ class Acted:
     reason: str = ""
 
 
+EdgeState = Literal["serving", "draining", "lost"]
+
+
 class Move(NamedTuple):
-    """A request: let `target` own the twin."""
+    """A request: let `target` own the twin. Two with the same `key` are one."""
 
     twin: str
     target: str
+    key: str = ""
+
+
+class SetEdge(NamedTuple):
+    """A request: let an edge be `serving`, `draining` or `lost`, by an operator's word."""
+
+    edge: str
+    state: EdgeState
+
+
+class ListEdges(NamedTuple):
+    """A request: which edges there are, and how they are."""
+
+
+class NewestEvent(NamedTuple):
+    """A request: the number of the last entry in the log of events."""
+
+
+Request = Move | SetEdge | ListEdges | NewestEvent
 
 
 class Asked(NamedTuple):
     """Somebody asks for something, and waits for the `Answer` with the same number."""
 
     number: int
-    request: Move
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +118,22 @@ class JobEnded:
     failure: str = ""
 
 
-Event = Message | Connected | Disconnected | Stopping | Sample | Acted | Asked | JobEnded
+class BlobComplete(NamedTuple):
+    """A blob that was to be fetched is here, intact; `copied_bytes` of it came for that."""
+
+    sha256: str
+    copied_bytes: int
+
+
+class BlobFailed(NamedTuple):
+    """A blob did not come; `reason` is `lacking`, `silent`, `digest`, `full`, `disk` or `busy`."""
+
+    sha256: str
+    reason: str
+
+
+Happened = Acted | JobEnded | BlobComplete | BlobFailed  # each answers an effect
+Event = Message | Connected | Disconnected | Stopping | Sample | Asked | Happened
 
 
 # --- effects ------------------------------------------------------------------------
@@ -110,10 +147,12 @@ class Refused(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What became of a request, said once it is durable; None: it is done or under way."""
+    """What became of a request, said once it is durable: it is done or under way, with what
+    was asked for as the `value`, or refused."""
 
     number: int
-    refused: Refused | None
+    refused: Refused | None = None
+    value: Any = None
 
 
 class Put(NamedTuple):
@@ -175,6 +214,15 @@ class Job:
     deadline_s: float
 
 
+class FetchBlob(NamedTuple):
+    """Get a blob from the first of its `sources` that has it; answered by `BlobComplete` or
+    `BlobFailed`. Asking again while it is under way does nothing."""
+
+    sha256: str
+    bytes: int
+    sources: tuple[str, ...]
+
+
 class Note(NamedTuple):
     """A line for the log: `level` is `info`, `warning` or `error`."""
 
@@ -203,6 +251,7 @@ class Effects:
     sends: list[Send] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    fetches: list[FetchBlob] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     shown: list[tuple[str, Any]] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""The checkpoints the cloud keeps: the last of each twin, and how far it reaches."""
+
+from typing import NamedTuple
+
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Effects, Put, Row, Send
+from twin_runtime.core.limits import STABLE_MARKS_MAX
+from twin_runtime.core.messages import Snapshot
+from twin_runtime.core.orders import Stable, StableMark
+
+SNAPSHOT_ROW = "snapshot"
+
+
+class Kept(NamedTuple):
+    """The last accepted checkpoint: how far it reaches, and its bytes."""
+
+    session: int
+    last_seq: int
+    revision: int
+    row: bytes
+
+
+class Snapshots:
+    """The last checkpoint of each twin, and what is to be said of it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Kept] = {}
+        self._marks: dict[str, list[StableMark]] = {}
+
+    def restore(self, row: Row) -> None:
+        self._keep(messages.parse(messages.SNAPSHOT, row.value), row.value)
+
+    def of(self, twin: str) -> Snapshot | None:
+        """The last checkpoint of a twin; None: there is none."""
+        kept = self._kept.get(twin)
+        return messages.parse(messages.SNAPSHOT, kept.row) if kept else None
+
+    def accept(self, edge: str, snapshot: Snapshot, fx: Effects) -> None:
+        """Store what the owner sends, unless it is behind, and say how far that reaches."""
+        kept = self._kept.get(snapshot.twin)
+        if kept is not None and snapshot.revision < kept.revision:
+            fx.count("checkpoints_total", "behind")
+            return
+        self.store(snapshot, fx)
+        mark = StableMark(
+            twin=snapshot.twin,
+            epoch=snapshot.epoch,
+            session=snapshot.session,
+            seq=snapshot.last_seq,
+            revision=snapshot.revision,
+        )
+        self._marks.setdefault(edge, []).append(mark)
+
+    def store(self, snapshot: Snapshot, fx: Effects) -> None:
+        """Keep it if it is news."""
+        kept = self._kept.get(snapshot.twin)
+        if kept is not None and snapshot.revision <= kept.revision:
+            fx.count("checkpoints_total", "known")
+            return
+        row = messages.encode_received(snapshot)
+        self._keep(snapshot, row)
+        fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
+        fx.count("checkpoints_total", "stored")
+
+    def say(self, fx: Effects) -> None:
+        """Tell the edges what this batch made stable."""
+        for edge, marks in self._marks.items():
+            for first in range(0, len(marks), STABLE_MARKS_MAX):
+                stable = Stable(marks=tuple(marks[first : first + STABLE_MARKS_MAX]))
+                fx.sends.append(Send(topics.order(edge), messages.encode(stable)))
+        self._marks = {}
+
+    def _keep(self, snapshot: Snapshot, row: bytes) -> None:
+        self._kept[snapshot.twin] = Kept(
+            snapshot.session, snapshot.last_seq, snapshot.revision, row
+        )

@@ -1,0 +1,27 @@
+"""What our own routes share: problems in the sense of RFC 9457, and bodies with a bound."""
+
+from fastapi import Request, Response
+from pydantic_core import to_json
+
+from twin_runtime.core.limits import PACKET_BYTES_MAX
+
+UNAVAILABLE = 503
+
+
+def problem(status: int, code: str, detail: str) -> Response:
+    """A problem of the type `urn:diten:CODE`; one that passes says when to ask again."""
+    body = {"type": f"urn:diten:{code}", "title": code.replace("_", " "), "status": status}
+    headers = {"Retry-After": "1"} if status == UNAVAILABLE else {}
+    return Response(
+        to_json({**body, "detail": detail}), status, headers, "application/problem+json"
+    )
+
+
+async def small_body(request: Request) -> bytes:
+    """The body, read no further than to know that it is over `PACKET_BYTES_MAX`."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > PACKET_BYTES_MAX:
+            break
+    return body
