@@ -1,11 +1,16 @@
 """What may go wrong in one run, and how often: one struct of numbers, drawn from the seed.
 
 Each kind is on or off per run (a "swarm"): a run in which everything fails all the time
-gets nowhere, and some mistakes show only where most things work.
+gets nowhere, and some mistakes show only where most things work. Sizes are drawn, too: most
+worlds are small and short, since most mistakes need little, and many runs find more than
+long ones.
 """
 
 from dataclasses import dataclass
 from random import Random
+
+FLEETS: tuple[tuple[int, ...], ...] = ((1,), (2,), (1, 1), (1, 2), (1, 1, 3), (10, 40))
+FLEET_WEIGHTS = (20, 20, 25, 20, 14, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Faults:
     clock_reads_zero: bool = False  # at every start of a device: it has no battery
     outbox_reports_max: int = 10_000
     edges: int = 2
+    fleets: tuple[int, ...] = (1, 1, 3)  # how many devices each device process has
+    faults_s: float = 40.0  # how long all of this goes on
 
 
 def draw(rng: Random) -> Faults:
@@ -64,4 +71,6 @@ def draw(rng: Random) -> Faults:
         clock_reads_zero=rng.random() < 0.25,
         outbox_reports_max=rng.choice((4, 12, 40, 10_000)),
         edges=rng.choice((2, 3)),
+        fleets=rng.choices(FLEETS, FLEET_WEIGHTS)[0],
+        faults_s=rng.choice((10.0, 15.0, 20.0, 40.0)),
     )

@@ -35,8 +35,9 @@ class History:
     def add(self, happening: Happening) -> None:
         self.events += 1
         self.last.append(happening)
-        time_s, *rest = happening
-        self._hash.update(repr((time_s.hex(), *rest)).encode())
+        time_s, node, what, topic, payload = happening
+        self._hash.update(f"{time_s.hex()}|{node}|{what}|{topic}|".encode())
+        self._hash.update(payload)
         if self._show is not None:
             self._show(happening)
 

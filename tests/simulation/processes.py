@@ -18,15 +18,14 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from tests.simulation.faults import Faults
-from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
+from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core.effects import Asked, Effects, Event, Machine, Note, Now, Row, Send, Write
 from twin_runtime.core.ids import StoreId
-from twin_runtime.ports import LogEntry, Ports
+from twin_runtime.ports import LogEntry, Ports, Store
 from twin_runtime.shell import Inbox, run
 from twin_runtime.testing.faulty_store import FaultyStore, StoreFaults
 from twin_runtime.testing.memory_bus import MemoryBroker, MemoryBus
@@ -34,6 +33,8 @@ from twin_runtime.testing.memory_bus import MemoryBroker, MemoryBus
 COMMITS_BEFORE_A_FAILURE_MAX = 60
 HISTORY_BOUND = LogBound(rows_max=10_000, bytes_max=4_000_000)
 
+# Opens the store on the disk of that name, which is empty at first.
+Disks = Callable[[str, Mapping[str, LogBound], Callable[[], str]], Store]
 Sampler = Callable[[Inbox], Coroutine[Any, Any, None]]
 
 
@@ -63,9 +64,10 @@ class Wall:
     def __init__(self, started_ms: int) -> None:
         self.offset_ms = started_ms
         self.began_s = 0.0
+        self._time_s = asyncio.get_running_loop().time
 
     def now(self) -> Now:
-        elapsed_s = asyncio.get_running_loop().time()
+        elapsed_s = self._time_s()
         return Now(self.began_s + elapsed_s, self.offset_ms + round(elapsed_s * 1000))
 
 
@@ -76,7 +78,7 @@ class Process:
         self,
         name: str,
         role: Role,
-        folder: Path,
+        disks: Disks,
         broker: MemoryBroker,
         faults: Faults,
         rng: Random,
@@ -90,7 +92,7 @@ class Process:
         self.disks = 0
         self.store_id = StoreId("")
         self.faults = faults
-        self._folder = folder
+        self._disks = disks
         self._broker = broker
         self._rng = rng
         self._witness = witness
@@ -107,8 +109,7 @@ class Process:
         assert not self.alive, f"{self.name} runs already"
         self.alive = True
         self.wall.began_s = self._rng.uniform(0, 1e5)
-        inner = SqliteStore(self._folder / f"{self.client_id}.sqlite", self.role.logs,
-                            new_id=lambda: f"{self._rng.getrandbits(64):016x}")  # fmt: skip
+        inner = self._disks(self.client_id, self.role.logs, self._new_id)
         self.store_id = inner.store_id
         self.store = FaultyStore(_WatchedStore(inner, self), self._next_failure())
         bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
@@ -147,6 +148,9 @@ class Process:
     async def gate(self) -> None:
         """Pass unless the process is paused."""
         await self._running.wait()
+
+    def _new_id(self) -> str:
+        return f"{self._rng.getrandbits(64):016x}"
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
@@ -203,7 +207,7 @@ class _WatchedMachine:
 class _WatchedStore:
     """The real store: what is told here took effect, whatever the process was told."""
 
-    def __init__(self, store: SqliteStore, process: Process) -> None:
+    def __init__(self, store: Store, process: Process) -> None:
         self._store = store
         self._process = process
 

@@ -8,33 +8,35 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.simulation.campaign import failures
 from tests.simulation.canaries import CANARIES, SEEDS_MAX, Canary
 from tests.simulation.faults import Faults, draw
 from tests.simulation.world import Outcome, simulate
+from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 
 ROOT = Path(__file__).parents[2]
 REGRESSIONS = [
     int(seed) for seed in Path(__file__).with_name("regressions.txt").read_text().split()
 ]
-SEEDS = int(os.environ.get("DITEN_SIMULATION_SEEDS", "150"))
+SEEDS = int(os.environ.get("DITEN_SIMULATION_SEEDS", "2000"))
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
-# About 0.3 s a seed on a small machine; one test pays for all seeds.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + SEEDS)]
+# About 0.06 s of CPU time a seed; one test pays for all seeds.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + SEEDS // 4)]
 
 
 @pytest.fixture(scope="module")
 def failed() -> Sequence[Outcome]:
     """The runs that kept not every promise."""
-    outcomes = (simulate(seed) for seed in (*REGRESSIONS, *range(SEEDS)))
-    return [outcome for outcome in outcomes if outcome.failure]
+    seeds = (*REGRESSIONS, *range(SEEDS))
+    return [failure for failure in failures(seeds, os.cpu_count() or 1) if failure is not None]
 
 
 def reports(failed: Sequence[Outcome], promise: str) -> list[str]:
@@ -119,6 +121,14 @@ def test_a_seed_makes_one_history_in_every_process(seed: int) -> None:
     digest = simulate(seed).digest
     assert DIGEST.fullmatch(digest)
     assert {digest_in_a_process_with(each, seed) for each in ("1", "2")} == {digest}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_disks_in_memory_make_the_history_of_those_in_files(seed: int, tmp_path: Path) -> None:
+    def files(name: str, logs: Mapping[str, LogBound], new_id: Callable[[], str]) -> SqliteStore:
+        return SqliteStore(tmp_path / name, logs, new_id=new_id)
+
+    assert simulate(seed, disks=files).digest == simulate(seed).digest
 
 
 def test_another_seed_makes_another_history() -> None:

@@ -46,6 +46,28 @@ def test_timers_fire_in_the_order_of_their_time() -> None:
     assert run(timers()) == [1, 2, 3]
 
 
+def test_timers_that_are_due_together_fire_in_the_order_they_were_set() -> None:
+    async def timers() -> list[int]:
+        fired: list[int] = []
+        for number in range(100):
+            asyncio.get_running_loop().call_at(1.0, fired.append, number)
+        await asyncio.sleep(2)
+        return fired
+
+    assert run(timers()) == list(range(100))
+
+
+def test_a_timer_that_was_cancelled_neither_fires_nor_moves_time() -> None:
+    async def cancels() -> float:
+        loop = asyncio.get_running_loop()
+        loop.call_later(3, pytest.fail, "it was cancelled").cancel()
+        loop.call_later(2, pytest.fail, "it was cancelled").cancel()
+        await asyncio.sleep(1)
+        return loop.time()
+
+    assert run(cancels()) == 1.0
+
+
 def test_a_timeout_ends_a_wait_in_virtual_time() -> None:
     async def waits() -> float:
         with pytest.raises(TimeoutError):

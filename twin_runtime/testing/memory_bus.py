@@ -16,7 +16,7 @@ order, and `bus_contract` holds.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from typing import Literal, TypeVarTuple
 
@@ -28,6 +28,7 @@ from twin_runtime.core.limits import (
     INBOX_EVENTS_MAX,
     RECONNECT_FIRST_S,
     RECONNECT_LAST_S,
+    TOPICS_REMEMBERED_MAX,
 )
 
 Direction = Literal["up", "down"]
@@ -59,7 +60,7 @@ class MemoryBus:
         inbox_events_max: int = INBOX_EVENTS_MAX,
     ) -> None:
         self.client_id = client_id
-        self.filters = tuple(each.split("/") for each in filters)
+        self.filters = tuple(filters)
         self.will = will
         self.inbox = Inbox(inbox_events_max)
         self.arrived = asyncio.Event()
@@ -246,8 +247,7 @@ class MemoryBroker:
             self._offer(bus, send)
 
     def _offer(self, bus: MemoryBus, send: Send) -> None:
-        levels = send.topic.split("/")
-        if any(matches(each, levels) for each in bus.filters):
+        if wants(bus.filters, send.topic):
             self._carry(bus, "down", partial(_deliver, bus, Message(send.topic, send.payload)))
 
     def _carry(self, bus: MemoryBus, direction: Direction, deliver: Callable[[], None]) -> None:
@@ -278,6 +278,13 @@ class MemoryBroker:
             asyncio.get_running_loop().call_later(delay_s, call, *arguments)
         else:
             call(*arguments)
+
+
+@lru_cache(maxsize=TOPICS_REMEMBERED_MAX)
+def wants(filters: tuple[str, ...], topic: str) -> bool:
+    """Whether one of `filters` matches `topic`."""
+    levels = topic.split("/")
+    return any(matches(each.split("/"), levels) for each in filters)
 
 
 def matches(pattern: Sequence[str], levels: Sequence[str]) -> bool:
