@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from random import Random
 
+from cloud.events import EVENTS
 from cloud.machine import CloudMachine
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
@@ -331,7 +332,8 @@ def _fleets(sizes: Sequence[int]) -> list[list[str]]:
 
 
 def _cloud() -> Role:
-    return Role(lambda _: CloudMachine(), topics.cloud_filters())
+    logs = {EVENTS: HISTORY_BOUND}
+    return Role(lambda _: CloudMachine(), topics.cloud_filters(), logs=logs)
 
 
 def _edge(name: str) -> tuple[str, Role]:
