@@ -267,8 +267,9 @@ class Directory:
                 fx.wake_by(REPUBLISH_PAUSE_S)
 
     def _drain(self, edge: str, now: Now, fx: Effects) -> None:
-        room = MOVES_AT_ONCE_MAX - len(self.moves)
-        for twin in self._departures.of(edge, room):
+        for twin in self._departures.of(edge, ORDERS_MAX):
+            if len(self.moves) >= MOVES_AT_ONCE_MAX:
+                return
             placed = self.placements[twin]
             if placed.phase == "sealing" and placed.target != edge:
                 self._departures.settled(edge, twin)  # it is going already

@@ -73,13 +73,12 @@ def send(
     method: str,
     path: str,
     body: dict[str, str] | None = None,
-    headers: dict[str, str] | None = None,
 ) -> "httpx.Response":
     """The API's response, whatever it is, or `Unreachable`."""
     import httpx
 
     try:
-        return client.request(method, path, json=body, headers=headers)
+        return client.request(method, path, json=body)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unreachable(
             f"nobody answers at {client.base_url} ({str(error) or type(error).__name__}): "

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from deploy.bench_command import bench
+from deploy.edge_commands import edge
 from deploy.paper_command import paper
 from deploy.twin_commands import twin
 
@@ -106,20 +107,6 @@ def device_run(config: Path) -> None:
 
 
 @main.group()
-def edge() -> None:
-    """An edge."""
-
-
-@edge.command("run")
-@_CONFIG
-def edge_run(config: Path) -> None:
-    """Run an edge: keep the twins it is given, acknowledge what is durable."""
-    from edge_node.__main__ import start
-
-    sys.exit(start(config))
-
-
-@main.group()
 def cloud() -> None:
     """The cloud."""
 
@@ -134,5 +121,6 @@ def cloud_run(config: Path) -> None:
 
 
 main.add_command(bench)
+main.add_command(edge)
 main.add_command(paper)
 main.add_command(twin)

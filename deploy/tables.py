@@ -17,6 +17,7 @@ _LARGE = 1000  # from here on a fraction tells nobody anything
 _PIPE_WIDTH = 100_000  # a line in a pipe: 256 features of 256 characters
 _GAP = 2  # between columns
 _QUALITY_STYLES = {"good": "green", "uncertain": "yellow", "live": "cyan"}
+_STATE_STYLES = {"serving": "green", "draining": "yellow", "lost": "red"}
 # (seconds in one, from how many seconds on, name)
 _AGES = ((86_400, 172_800, "d"), (3600, 7200, "h"), (60, 120, "min"), (1, 1, "s"))
 
@@ -57,6 +58,18 @@ def things_table(things: Iterable[Thing], now_ms: int) -> Table:
         table.add_row(
             thing["thingId"], str(thing["_revision"]), reported_text(thing, now_ms), values
         )
+    return table
+
+
+def edges_table(edges: Iterable[Mapping[str, Any]]) -> Table:
+    """One line per edge."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("EDGE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("TWINS", justify="right")
+    for edge in edges:
+        state = Text(edge["state"], style=_STATE_STYLES.get(edge["state"], ""))
+        table.add_row(edge["edge"], state, str(edge["twins"]))
     return table
 
 
