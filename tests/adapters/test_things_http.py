@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from twin_runtime.adapters.directory_http import directory_router
 from twin_runtime.adapters.ditto import thing_of
 from twin_runtime.adapters.things_http import METRICS_TYPE, Shown, bind, serve, things_app
 from twin_runtime.core import messages
+from twin_runtime.core.effects import Answer, Request
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import THINGS_PAGE_MAX
 from twin_runtime.core.messages import (
@@ -412,3 +414,28 @@ def test_serving_ends_with_an_error_of_the_socket() -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is what is checked
         asyncio.run(serve(app, listener))
     assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize(
+    "path, status, detail",
+    [
+        ("/api/v1/events?after=x", 400, "after = 'x': Input should be a valid integer"),
+        ("/api/v1/nothing", 404, "GET /api/v1/nothing: see /openapi.json"),
+    ],
+)
+def test_below_our_own_prefix_errors_are_problems(path: str, status: int, detail: str) -> None:
+    async def ask(_: Request) -> Answer:
+        raise AssertionError
+
+    app = things_app({}, Health(ready=True), lambda: b"", "home")
+    app.include_router(directory_router(ask, lambda _after, _limit: []))
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://cloud") as client:
+            return await client.get(path)
+
+    answer = asyncio.run(get())
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert detail in answer.json()["detail"]

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from twin_runtime.adapters.http_problem import UNAVAILABLE, problem, small_body
+from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem, small_body
 from twin_runtime.core import effects
 from twin_runtime.core.effects import Answer, ListEdges, Move, NewestEvent, SetEdge
 from twin_runtime.core.errors import Unavailable
@@ -115,7 +115,7 @@ class _Directory:
 
 def directory_router(ask: Ask, scan: Scan) -> APIRouter:
     """The routes; see `_Directory` for the arguments."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix=OUR_PREFIX.rstrip("/"))
     directory = _Directory(ask, scan)
     router.add_api_route("/moves", directory.move, methods=["POST"], status_code=202)
     router.add_api_route("/edges", directory.edges)

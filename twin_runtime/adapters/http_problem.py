@@ -5,6 +5,7 @@ from pydantic_core import to_json
 
 from twin_runtime.core.limits import PACKET_BYTES_MAX
 
+OUR_PREFIX = "/api/v1/"  # below it errors are problems; elsewhere they are Ditto's
 UNAVAILABLE = 503
 
 

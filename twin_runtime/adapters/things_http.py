@@ -37,6 +37,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from twin_runtime.adapters.ditto import thing_of
+from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import (
     HTTP_CONNECTIONS_MAX,
@@ -287,9 +288,14 @@ def _bad_query(problem: str) -> dict[str, str]:
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
-    """Ditto's error body, for what we refuse and for unknown paths and methods."""
+    """For unknown paths and methods, and what we refuse: Ditto's error body, or a problem
+    where the path is ours."""
     assert isinstance(error, AnyHTTPException)
     detail: Any = error.detail
+    if request.url.path.startswith(OUR_PREFIX):
+        text = f"{request.method} {request.url.path[:100]}: see /openapi.json"
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return problem(error.status_code, code, text)
     if not isinstance(detail, dict):
         phrase = HTTPStatus(error.status_code).phrase
         detail = {
@@ -301,8 +307,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     return _Json(body, status_code=error.status_code, headers=error.headers)
 
 
-async def _on_bad_query(_request: Request, error: Exception) -> Response:
+async def _on_bad_query(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    problem = f"{first['loc'][-1]} = {str(first['input'])[:60]!r}: {first['msg']}"
-    return _Json(to_json({"status": 400, **_bad_query(problem)}), status_code=400)
+    said = f"{first['loc'][-1]} = {str(first['input'])[:60]!r}: {first['msg']}"
+    if request.url.path.startswith(OUR_PREFIX):
+        return problem(400, "bad_request", f"{said}; see /openapi.json")
+    return _Json(to_json({"status": 400, **_bad_query(said)}), status_code=400)
