@@ -8,7 +8,18 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from twin_runtime.core.effects import Act, Answer, Event, Job, Note, Now, Row, Send, Write
+from twin_runtime.core.effects import (
+    Act,
+    Answer,
+    Event,
+    FetchBlob,
+    Job,
+    Note,
+    Now,
+    Row,
+    Send,
+    Write,
+)
 from twin_runtime.core.ids import StoreId
 
 
@@ -106,4 +117,5 @@ class Ports:
     view: dict[str, Any] = field(default_factory=dict)
     act: Callable[[Act], None] = _nobody
     answer: Callable[[Answer], None] = _nobody
+    fetch: Callable[[FetchBlob], None] = _nobody
     begin: Callable[[Job], None] = _nobody

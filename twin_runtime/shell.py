@@ -177,6 +177,8 @@ class _Shell:
             ports.act(act)
         for answer in fx.answers:
             ports.answer(answer)
+        for wanted in fx.fetches:
+            ports.fetch(wanted)
         for job in fx.jobs:
             ports.begin(job)
         ports.recorder.record(fx.counts, fx.observed, fx.notes)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from twin_runtime.core import messages, orders
 from twin_runtime.core.errors import MalformedMessage
-from twin_runtime.core.limits import PACKET_BYTES_MAX, STRING_CHARS_MAX, WINDOW_REPORTS_MAX
+from twin_runtime.core.limits import (
+    BLOB_BYTES_MAX,
+    BLOBS_PER_TWIN_MAX,
+    PACKET_BYTES_MAX,
+    STRING_CHARS_MAX,
+    WINDOW_REPORTS_MAX,
+)
 from twin_runtime.core.messages import (
     Wire,
 )
@@ -31,6 +37,7 @@ ADAPTERS: dict[str, messages.Parser[Any]] = {
     "snapshot": messages.SNAPSHOT,
     "document": messages.DOCUMENT,
     "report": messages.REPORT,
+    "want": messages.WANT,
 }
 CODES = {
     *("too_large", "not_json", "unknown_version", "unknown_kind", "unknown_type", "not_finite"),
@@ -97,6 +104,11 @@ wanted = st.builds(
     state=st.sampled_from(["pending", "accepted", "rejected", "expired", "done"]),
     reason=texts,
 )
+blob_refs = st.builds(
+    messages.BlobRef,
+    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    bytes=st.integers(1, BLOB_BYTES_MAX),
+)
 snapshots = st.builds(
     messages.Snapshot,
     twin=twins,
@@ -109,13 +121,28 @@ snapshots = st.builds(
     description=st.none() | descriptions,
     features=few(states, names),
     desired=few(wanted, texts),
+    blobs=few(blob_refs, names),
 )
 marks = st.builds(
     orders.StableMark, twin=twins, epoch=ones, session=positions, seq=positions, revision=positions
 )
 some_snapshots = st.lists(snapshots, min_size=1, max_size=3).map(tuple)
 any_orders = (
-    st.builds(orders.Activate, store=texts, twin=twins, epoch=ones, snapshot=st.none() | snapshots)
+    st.builds(
+        orders.Activate,
+        store=texts,
+        twin=twins,
+        epoch=ones,
+        snapshot=st.none() | snapshots,
+        source=st.none() | edges,
+    )
+    | st.builds(
+        orders.Fetch,
+        store=texts,
+        twin=twins,
+        blobs=st.lists(blob_refs, min_size=1, max_size=3).map(tuple),
+        source=edges,
+    )
     | st.builds(orders.Seal, store=texts, twin=twins, epoch=ones)
     | st.builds(orders.Release, store=texts, twin=twins, epoch=ones)
     | st.builds(orders.Stable, marks=st.lists(marks, max_size=3).map(tuple))
@@ -123,6 +150,7 @@ any_orders = (
 edge_events = (
     st.builds(orders.Hello, store=texts)
     | st.builds(orders.Activated, twin=twins, epoch=ones)
+    | st.builds(orders.Fetched, twin=twins, missing=st.integers(0, BLOBS_PER_TWIN_MAX))
     | st.builds(orders.Sealed, twins=some_snapshots)
     | st.builds(orders.Checkpoint, twins=some_snapshots)
 )
@@ -177,8 +205,12 @@ TYPED: dict[str, st.SearchStrategy[Any]] = {
         description=st.none() | descriptions,
         features=few(states, names),
         desired=few(wanted, texts),
+        blobs=few(blob_refs, names),
     ),
     "report": reports,
+    "want": st.builds(
+        messages.Want, chunks=st.lists(st.integers(0, 511), min_size=1, max_size=4).map(tuple)
+    ),
 }  # fmt: skip
 
 # --- every payload that is none -------------------------------------------------------------

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from twin_runtime.core import topics
 from twin_runtime.core.errors import MalformedMessage
-from twin_runtime.core.topics import Topic
+from twin_runtime.core.topics import BlobTopic, Topic
 
 WORDS = ["up", "down", "assign", "order", "event", "twin", "status", "report", "ack", "live"]
 NAMES = ["d-1", "e-1", "cloud", "", "+", "#", "d-", "E-1", "x"]
@@ -89,3 +89,32 @@ def test_a_device_does_not_hear_what_another_is_told() -> None:
     others = [topics.down("d-2", "e-1", "ack"), topics.assign("d-2")]
     filters = topics.device_filters("d-1")
     assert not any(matches(each, topic) for each in filters for topic in others)
+
+
+@pytest.mark.parametrize("verb", ["want", "lack", "0", "511"])
+@pytest.mark.parametrize("to, source", [("e-1", "cloud"), ("cloud", "e-2")])
+def test_a_topic_of_a_blob_is_taken_apart_and_reaches_whom_it_is_for(
+    to: str, source: str, verb: str
+) -> None:
+    topic = topics.blob(to, source, "ab" * 32, verb)
+    assert topics.parse_blob(topic) == BlobTopic(to, source, "ab" * 32, verb)
+    for identity, filters in (
+        ("cloud", topics.cloud_filters()),
+        ("e-1", topics.edge_filters("e-1")),
+    ):
+        assert sum(matches(each, topic) for each in filters) == (identity == to)
+
+
+@given(
+    st.lists(st.sampled_from(["e-1", "cloud", "ab" * 32, "want", "7", "d-1", ""]), max_size=6).map(
+        "/".join
+    )
+    | st.text()
+)
+def test_any_other_topic_of_a_blob_is_refused(rest: str) -> None:
+    try:
+        parsed = topics.parse_blob(topics.BLOB_PREFIX + rest)
+    except MalformedMessage as error:
+        assert error.code in {"bad_topic", "bad_id"}  # noqa: PT017 - either is fine
+    else:
+        assert topics.blob(*parsed) == topics.BLOB_PREFIX + rest

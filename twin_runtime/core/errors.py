@@ -4,7 +4,8 @@
     ├── MalformedMessage      the peer sent nonsense: refuse, answer, count
     ├── InvalidConfiguration  an operator's file, flag or variable is wrong: say which, exit 2
     └── Unavailable           cannot be done now: wait or report, the input was fine
-        └── StoreFull         the disk is full: not ready, retry the same commit
+        ├── StoreFull         the disk is full: not ready, retry the same commit
+        └── BlobsFull         there is no room for a blob: do without it, or try later
 
 Everything else is our own mistake and stays an assertion.
 """
@@ -38,3 +39,7 @@ class Unavailable(DitenError):
 
 class StoreFull(Unavailable):
     """The store's disk (or its page limit) is full; the same commit may succeed later."""
+
+
+class BlobsFull(Unavailable):
+    """The disk, or the part of it that blobs may take, is full."""

@@ -20,6 +20,7 @@ CLOUD = "cloud"
 TWIN_PATTERN = r"^d-[a-z0-9-]{1,62}$"
 EDGE_PATTERN = r"^e-[a-z0-9-]{1,62}$"
 FEATURE_PATTERN = r"^[a-z0-9_]{1,64}$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _TWIN = re.compile(TWIN_PATTERN[1:-1])
 _EDGE = re.compile(EDGE_PATTERN[1:-1])
 

@@ -116,7 +116,7 @@ BLOBS_PER_TWIN_MAX = 16  # a model, its optimiser, histories: with long names 3 
 # 128 and 256 KiB carry the most; what is sent behind a window of chunks waits for 40 ms
 # on a link of 100 Mbit/s, and behind one whole blob of 45 MB for four seconds.
 CHUNK_BYTES_MAX = 128 * 1024
-BLOB_WINDOW_CHUNKS = 4
+BLOB_WINDOW_CHUNKS = 4  # outstanding: with 20 chunks state waits five times as long
 BLOB_FETCHES_MAX = 4  # at once, each with a window; the others queue
 BLOB_FETCHES_WAITING_MAX = 1_024  # fetches that may queue; a machine asks for fewer
 BLOB_FETCHES_ASKED_MAX = 64  # of one machine at one time: a restart asks for all it refers to

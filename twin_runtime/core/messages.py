@@ -17,9 +17,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, Valida
 from pydantic_core import from_json, to_json
 
 from twin_runtime.core.errors import MalformedMessage
-from twin_runtime.core.ids import EDGE_PATTERN, FEATURE_PATTERN, TWIN_PATTERN
+from twin_runtime.core.ids import EDGE_PATTERN, FEATURE_PATTERN, SHA256_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import (
     ATTRIBUTES_MAX,
+    BLOB_BYTES_MAX,
+    BLOB_WINDOW_CHUNKS,
+    BLOBS_PER_TWIN_MAX,
+    CHUNK_BYTES_MAX,
     COMMAND_VALID_S_MAX,
     DESIRED_PER_TWIN_MAX,
     FEATURES_MAX,
@@ -213,6 +217,16 @@ class DesiredState(DesiredValue):
     reason: ShortText = ""
 
 
+class BlobRef(Wire):
+    """What is too large for a twin's row, by the SHA-256 of its bytes, and how many they are."""
+
+    sha256: Annotated[str, Field(pattern=SHA256_PATTERN)]
+    bytes: Annotated[int, Field(ge=1, le=BLOB_BYTES_MAX)]
+
+
+BlobRefs = Annotated[dict[FeatureName, BlobRef], Field(max_length=BLOBS_PER_TWIN_MAX)]
+
+
 class Snapshot(Wire):
     """A whole twin as it travels and as it is stored: an edge's row, a checkpoint, what an
     activation brings."""
@@ -227,6 +241,7 @@ class Snapshot(Wire):
     description: Description | None = None
     features: Annotated[dict[FeatureName, FeatureState], Field(max_length=FEATURES_MAX)] = {}
     desired: Annotated[dict[ShortText, DesiredState], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
+    blobs: BlobRefs = {}
 
 
 class TwinDocument(Versioned):
@@ -241,6 +256,24 @@ class TwinDocument(Versioned):
     description: Description | None = None
     features: dict[FeatureName, FeatureState] = {}
     desired: dict[ShortText, DesiredState] = {}
+    blobs: dict[FeatureName, BlobRef] = {}
+
+
+# --- a blob in motion -------------------------------------------------------------------
+
+ChunkNumber = Annotated[int, Field(ge=0, lt=BLOB_BYTES_MAX // CHUNK_BYTES_MAX)]
+
+
+class Want(Versioned):
+    """`blob/{to}/{from}/{sha256}/want`: send these chunks."""
+
+    chunks: Annotated[
+        tuple[ChunkNumber, ...], FailFast(), Field(min_length=1, max_length=BLOB_WINDOW_CHUNKS)
+    ]
+
+
+class Lack(Versioned):
+    """`blob/{to}/{from}/{sha256}/lack`: it is not here."""
 
 
 # --- what the cloud says to a device ----------------------------------------------------
@@ -283,6 +316,7 @@ ASSIGNMENT = Parser[Assignment](Assignment)
 SNAPSHOT = Parser[Snapshot](Snapshot)
 DOCUMENT = Parser[TwinDocument](TwinDocument)
 REPORT = Parser[StateReport](StateReport)
+WANT = Parser[Want](Want)
 
 
 def parse(parser: Parser[T], payload: bytes) -> T:

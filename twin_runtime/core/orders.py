@@ -9,7 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import FailFast, Field
 
+from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX
 from twin_runtime.core.messages import (
+    BlobRef,
+    EdgeName,
     Epoch,
     Parser,
     Place,
@@ -23,13 +26,27 @@ from twin_runtime.core.messages import (
 
 
 class Activate(Versioned):
-    """`order/{edge}`: own this twin at this epoch, from this snapshot (none: a new twin)."""
+    """`order/{edge}`: own this twin at this epoch, from this snapshot (none: a new twin); what
+    blobs it lacks the `source` may have, who owned it before."""
 
     kind: Literal["activate"] = "activate"
     store: ShortText
     twin: TwinName
     epoch: Epoch
     snapshot: Snapshot | None = None
+    source: EdgeName | None = None
+
+
+class Fetch(Versioned):
+    """`order/{edge}`: get these blobs of a twin that is about to move here, from its owner."""
+
+    kind: Literal["fetch"] = "fetch"
+    store: ShortText
+    twin: TwinName
+    blobs: Annotated[
+        tuple[BlobRef, ...], FailFast(), Field(min_length=1, max_length=BLOBS_PER_TWIN_MAX)
+    ]
+    source: EdgeName
 
 
 class Seal(Versioned):
@@ -81,6 +98,14 @@ class Activated(Versioned):
     epoch: Epoch
 
 
+class Fetched(Versioned):
+    """`event/{edge}`: the blobs of a twin that is about to move here came, but for so many."""
+
+    kind: Literal["fetched"] = "fetched"
+    twin: TwinName
+    missing: Annotated[int, Field(ge=0, le=BLOBS_PER_TWIN_MAX)]
+
+
 class Sealed(Versioned):
     """`event/{edge}`: twins that are sealed here: what is in them is all there will be."""
 
@@ -95,8 +120,8 @@ class Checkpoint(Versioned):
     twins: Annotated[tuple[Snapshot, ...], FailFast(), Field(min_length=1)]
 
 
-Order = Annotated[Activate | Seal | Release | Stable, Field(discriminator="kind")]
-EdgeEvent = Annotated[Hello | Activated | Sealed | Checkpoint, Field(discriminator="kind")]
+Order = Activate | Fetch | Seal | Release | Stable
+EdgeEvent = Hello | Activated | Fetched | Sealed | Checkpoint
 
-ORDER = Parser[Activate | Seal | Release | Stable](Order)
-EDGE_EVENT = Parser[Hello | Activated | Sealed | Checkpoint](EdgeEvent)
+ORDER = Parser[Order](Annotated[Order, Field(discriminator="kind")])
+EDGE_EVENT = Parser[EdgeEvent](Annotated[EdgeEvent, Field(discriminator="kind")])

@@ -14,7 +14,10 @@ _CODES = {
     "union_tag_not_found": "unknown_kind",
 }
 _SHOWN_CHARS_MAX = 120  # of what is wrong, and of the value: a refusal is a line of a log
-_KINDS = frozenset({"activate", "release", "stable", "hello", "activated", "checkpoint"})
+_KINDS = frozenset(
+    {"activate", "fetch", "seal", "release", "stable"}
+    | {"hello", "activated", "fetched", "sealed", "checkpoint"}
+)
 
 
 def refusal_of(error: ValidationError) -> MalformedMessage:

@@ -4,12 +4,14 @@ Where a device or an edge speaks for itself its identity is a segment, so that a
 static ACL patterns secure any fleet (`docs/protocol.md`, section 2).
 """
 
+import re
 from typing import NamedTuple
 
 from twin_runtime.core.errors import MalformedMessage
-from twin_runtime.core.ids import CLOUD, parse_edge_id, parse_twin_id
+from twin_runtime.core.ids import CLOUD, SHA256_PATTERN, parse_edge_id, parse_twin_id
 
 PREFIX = "dt/v1/"
+BLOB_PREFIX = f"{PREFIX}blob/"
 _PREFIX_LENGTH = len(PREFIX)
 
 
@@ -20,6 +22,15 @@ class Topic(NamedTuple):
     twin: str = ""
     edge: str = ""
     verb: str = ""  # up: report, live; down: ack, command, desired, error
+
+
+class BlobTopic(NamedTuple):
+    """A parsed topic of a blob on its way: `verb` is want, lack or a chunk's number."""
+
+    to: str
+    source: str
+    sha256: str
+    verb: str
 
 
 def report(edge: str, twin: str) -> str:
@@ -55,6 +66,11 @@ def status(identity: str) -> str:
     return f"{PREFIX}status/{identity}"
 
 
+def blob(to: str, source: str, sha256: str, verb: str) -> str:
+    """`verb` is want, lack or a chunk's number."""
+    return f"{PREFIX}blob/{to}/{source}/{sha256}/{verb}"
+
+
 # Subscriptions. Each role's filters never overlap: some brokers deliver one copy per filter.
 
 
@@ -63,15 +79,21 @@ def device_filters(twin_id: str) -> list[str]:
 
 
 def edge_filters(edge: str) -> list[str]:
-    return [f"{PREFIX}up/{edge}/+/+", order(edge), f"{PREFIX}status/+"]
+    return [f"{PREFIX}up/{edge}/+/+", order(edge), f"{PREFIX}status/+", _blobs_to(edge)]
 
 
 def cloud_filters() -> list[str]:
-    return [f"{PREFIX}event/+", f"{PREFIX}twin/+", f"{PREFIX}status/+"]
+    return [f"{PREFIX}event/+", f"{PREFIX}twin/+", f"{PREFIX}status/+", _blobs_to(CLOUD)]
+
+
+def _blobs_to(identity: str) -> str:
+    return f"{BLOB_PREFIX}{identity}/+/+/+"
 
 
 _UP_VERBS = frozenset({"report", "live"})
 _DOWN_VERBS = frozenset({"ack", "command", "desired", "error"})
+_SHA256 = re.compile(SHA256_PATTERN[1:-1])
+_BLOB_VERB = re.compile(r"want|lack|[0-9]{1,6}")
 
 
 def parse(topic: str) -> Topic:
@@ -94,3 +116,17 @@ def parse(topic: str) -> Topic:
             case ["status", identity]:
                 return Topic("status", parse_twin_id(identity))
     raise MalformedMessage("bad_topic", f"{topic[:120]!r} is not a topic of {PREFIX}")
+
+
+def parse_blob(topic: str) -> BlobTopic:
+    """Return the parts of a topic under `BLOB_PREFIX`, or raise `MalformedMessage`
+    (`bad_topic`, `bad_id`)."""
+    match topic.removeprefix(BLOB_PREFIX).split("/"):
+        case [to, source, sha256, verb] if _SHA256.fullmatch(sha256) and _BLOB_VERB.fullmatch(verb):
+            return BlobTopic(_peer(to), _peer(source), sha256, verb)
+    raise MalformedMessage("bad_topic", f"{topic[:200]!r} is not a topic of {BLOB_PREFIX}")
+
+
+def _peer(identity: str) -> str:
+    """Whoever keeps blobs: the cloud or an edge."""
+    return identity if identity == CLOUD else parse_edge_id(identity)

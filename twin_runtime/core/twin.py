@@ -36,8 +36,9 @@ from typing import Any, NamedTuple
 from twin_runtime.core import messages
 from twin_runtime.core.features import NONE, Feature, Features, features_of
 from twin_runtime.core.ids import TwinId
-from twin_runtime.core.limits import REPORT_BYTES_MAX
+from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX, REPORT_BYTES_MAX
 from twin_runtime.core.messages import (
+    BlobRef,
     Description,
     DesiredState,
     Place,
@@ -87,6 +88,7 @@ class Twin(NamedTuple):
     shape: Shape | None = None
     features: Features = NONE
     desired: Mapping[str, DesiredState] = _NOTHING
+    blobs: Mapping[str, BlobRef] = _NOTHING
 
     @property
     def description(self) -> Description | None:
@@ -149,6 +151,18 @@ def activate(
     if snapshot is None:
         return Twin(twin=twin_id, epoch=epoch)
     return restore(snapshot)._replace(epoch=epoch, stable_seq=snapshot.last_seq)
+
+
+def attach(twin: Twin, name: str, ref: BlobRef | None) -> Twin | None:
+    """Refer to a blob by `name`, or no more (None), as a change of its own; None where the twin
+    refers to as many as it may."""
+    assert twin.phase is Phase.ACTIVE, f"{twin.twin} is {twin.phase}: it may not change"
+    blobs = {each: held for each, held in twin.blobs.items() if each != name}
+    if ref is not None:
+        if len(blobs) == BLOBS_PER_TWIN_MAX:
+            return None
+        blobs[name] = ref
+    return twin._replace(blobs=blobs, revision=twin.revision + 1)
 
 
 def seal(twin: Twin | None, epoch: int) -> Twin | None:
@@ -215,6 +229,7 @@ def restore(snapshot: Snapshot) -> Twin:
         shape=shape,
         features=features_of(shape, features) if shape else NONE,
         desired=snapshot.desired,
+        blobs=snapshot.blobs,
     )
 
 
@@ -317,6 +332,8 @@ def _content(twin: Twin) -> dict[str, Any]:
         content["attributes"] = twin.attributes
     if twin.desired:
         content["desired"] = twin.desired
+    if twin.blobs:
+        content["blobs"] = twin.blobs
     return content
 
 
