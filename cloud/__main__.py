@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from cloud.association import DECISIONS, Association
 from cloud.config import CloudConfig
 from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
 from twin_runtime.adapters.config import load_config
+from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
@@ -18,7 +20,12 @@ from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import topics
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.limits import EVENTS_BYTES_MAX, EVENTS_MAX
+from twin_runtime.core.limits import (
+    DECISIONS_BYTES_MAX,
+    DECISIONS_MAX,
+    EVENTS_BYTES_MAX,
+    EVENTS_MAX,
+)
 
 
 def start(config: Path) -> int:
@@ -29,17 +36,31 @@ def start(config: Path) -> int:
         settings = load_config(CloudConfig, "cloud", config, {}, os.environ)
         cloud = Service(
             identity=CLOUD,
-            machine=lambda _: CloudMachine(),
+            machine=lambda _: CloudMachine(_association(settings)),
             filters=topics.cloud_filters(),
             store_name="cloud.sqlite",
-            logs={EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX)},
-            routes=lambda questions, store: directory_router(
-                questions.ask, partial(store.scan, EVENTS, ALL)
+            logs={
+                EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX),
+                DECISIONS: LogBound(DECISIONS_MAX, DECISIONS_BYTES_MAX),
+            },
+            routes=lambda questions, store: with_decisions(
+                directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                questions.ask,
+                partial(store.scan, DECISIONS, ALL),
             ),
         )
         await run_service(cloud, settings)
 
     return exit_code(body)
+
+
+def _association(settings: CloudConfig) -> Association | None:
+    chosen = settings.association
+    if chosen is None:
+        return None
+    from cloud.decision import compare, decide  # solvers: 40 MB that most clouds do without
+
+    return Association(chosen.policy, chosen.period_s, decide, compare)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cloud.association import Association
 from cloud.directory import Directory
 from cloud.snapshots import SNAPSHOT_ROW
 from twin_runtime.core import messages, orders, topics
@@ -21,9 +22,11 @@ from twin_runtime.core.effects import (
     Disconnected,
     Effects,
     Event,
+    JobEnded,
     ListEdges,
     Message,
     Move,
+    NewestDecision,
     NewestEvent,
     Now,
     Request,
@@ -61,10 +64,11 @@ class Thing:
 
 
 class CloudMachine:
-    """The cloud's only machine."""
+    """The cloud's only machine; with an `association` it moves twins by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, association: Association | None = None) -> None:
         self.directory = Directory()
+        self._association = association
         self._things: dict[str, Thing] = {}
         self._session = 0
         self._connected = False
@@ -76,6 +80,8 @@ class CloudMachine:
         self._session = now.wall_ms
         stored = list(rows)
         self.directory.restore(stored)
+        if self._association is not None:
+            self._association.restore(stored)
         for row in stored:
             if row.kind == SNAPSHOT_ROW:
                 self._show(messages.parse(messages.DOCUMENT, row.value), row.value, 0, fx)
@@ -91,6 +97,8 @@ class CloudMachine:
             more = self.directory.repeat_assignments(fx)
             pause_s = REPUBLISH_PAUSE_S if more else REPUBLISH_PERIOD_S
             self._repeat_due_s = now.monotonic_s + pause_s
+        if self._association is not None:
+            self._association.settle(self.directory, now, fx, connected=self._connected)
         self.directory.settle(now, fx, connected=self._connected)
         for due_s in (self._beat_due_s, self._repeat_due_s):
             if due_s != NEVER:
@@ -103,6 +111,8 @@ class CloudMachine:
                 self._hear(topic, payload, now, fx)
             case Asked(number, request):
                 fx.answers.append(self._answer(number, request, now, fx))
+            case JobEnded() if self._association is not None:
+                self._association.ended(event, now, fx)
             case Connected():
                 self._connected = True
                 self._say("online", now, fx)
@@ -125,6 +135,8 @@ class CloudMachine:
                 return Answer(number, value=directory.edges.listed())
             case NewestEvent():
                 return Answer(number, value=directory.events.newest)
+            case NewestDecision():
+                return Answer(number, value=self._association.newest if self._association else 0)
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
@@ -154,6 +166,8 @@ class CloudMachine:
         match event:
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)
+                if self._association is not None:
+                    self._association.edge_at(edge, event.position, fx)
             case Activated():
                 self.directory.activated(edge, event, now, fx)
             case Sealed():
@@ -182,6 +196,8 @@ class CloudMachine:
                 payload,
             )
             self._things[document.twin] = thing
+            if self._association is not None:
+                self._association.heard(document, len(payload))
             fx.shown.append((document.twin, thing))
 
     def _say(self, state: str, now: Now, fx: Effects) -> None:

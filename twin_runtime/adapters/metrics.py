@@ -141,6 +141,13 @@ METRICS: tuple[Declared, ...] = (
         "Time from asking a twin's owner to seal it to the confirmation by the next owner.",
         bounds=_LATENCY_S,
     ),
+    Declared(
+        "decisions_total",
+        "counter",
+        "Decisions of the association, by whether one was made in time.",
+        "outcome",
+        ("decided", "failed"),
+    ),
     Declared("failovers_total", "counter", "Twins restored from checkpoints: an edge lost them."),
     Declared("twins_refused_total", "counter", "Devices not taken on: the cloud is full."),
     Declared("store_full_total", "counter", "Commits that found the disk full."),

@@ -99,7 +99,11 @@ class NewestEvent(NamedTuple):
     """A request: the number of the last entry in the log of events."""
 
 
-Request = Move | SetEdge | ListEdges | NewestEvent
+class NewestDecision(NamedTuple):
+    """A request: the number of the last receipt of the association."""
+
+
+Request = Move | SetEdge | ListEdges | NewestEvent | NewestDecision
 
 
 class Asked(NamedTuple):

@@ -103,6 +103,13 @@ MOVE_KEYS_MAX = 1_000  # Idempotency-Keys remembered: a client retries within mi
 EVENTS_MAX = 100_000  # what the directory decided: 15 MB, months of moves by hand
 EVENTS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where the events are larger
 EVENTS_PAGE_MAX = 1_000  # events in one answer: 200 KB
+# Pairs of a twin and an edge in one decision: pack-and-hold takes 8 s for 1,000 twins on 3 edges.
+ASSOCIATION_PAIRS_MAX = 3_000
+DECISION_S_MIN = 30.0  # before a decision is given up: four times the longest
+DECISIONS_MAX = 20_000  # receipts kept: a day of them at one each 10 s, and their comparisons
+DECISIONS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where many twins move
+DECISIONS_PAGE_MAX = 200  # receipts in one answer: 200 KB, where few twins move
+SITE_M_MAX = 1_000_000.0  # a thing that is farther away is not where it says
 ORDER_RETRY_FIRST_S = 1.0
 ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
 COMMANDS_OBEYING_MAX = 64  # commands of one device whose end is not reported yet
