@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from cloud.directory import Directory
+from cloud.reminders import Reminders
 from cloud.snapshots import Snapshots
 from device_agent.machine import DeviceMachine
 from edge_node.checkpoints import packets
@@ -18,7 +19,6 @@ from edge_node.machine import EdgeMachine
 from edge_node.twins import SEALED_ROW, TWIN_ROW, Twins
 from twin_runtime import shell
 from twin_runtime.core import messages, orders, ownership, twin
-from twin_runtime.core.agenda import Agenda
 from twin_runtime.core.effects import Effects, Row, Send
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.messages import ReportAck, Snapshot, Window
@@ -135,7 +135,7 @@ def forget_the_epochs_on_restart() -> AbstractContextManager[Any]:
 def restart_without_resending() -> AbstractContextManager[Any]:
     def restore(self: Directory, rows: Any) -> None:
         _restore_directory(self, rows)
-        self._orders = Agenda()
+        self._orders = Reminders()
 
     return patch.object(Directory, "restore", restore)
 

@@ -16,6 +16,9 @@ its device, so a report is known again wherever it turns up and however it is nu
     G4  an epoch is issued once, to one edge, and held by one store; a snapshot comes from
         the owner at the current epoch, and continues the one before; what is handed over in
         a move is all there is, and stays so
+    G5  once all faults have ended, every twin is owned, by an edge it need not leave
+    G6  and its owner and the cloud have all that its device measured
+    G7  a device's outbox stays within its bound
 
 Excused, and only here: tokens whose device gave them up or lost its disk ("unsheltered")
 may end with the disk of the one edge that had them.
@@ -25,12 +28,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cloud.directory import EDGE_ROW, PLACEMENT_ROW, SNAPSHOT_ROW
+from cloud.directory import PLACEMENT_ROW
+from cloud.edges import EDGE_ROW
+from cloud.snapshots import SNAPSHOT_ROW
 from device_agent.machine import DEVICE_ROW
 from edge_node.history import HISTORY
 from edge_node.twins import SEALED_ROW, TWIN_ROW
 from twin_runtime.core import messages
-from twin_runtime.core.effects import Append, Delete, Put, Write
+from twin_runtime.core.effects import Append, Put, Write
 from twin_runtime.core.outbox import ROWS
 
 
@@ -82,14 +87,15 @@ class Device:
 class Checkers:
     """The model, and the comparison of each step with it."""
 
-    def __init__(self, twins: Sequence[str]) -> None:
+    def __init__(self, twins: Sequence[str], outbox_reports_max: int) -> None:
         self.devices = {twin: Device() for twin in twins}
         self.lineages: dict[tuple[str, int], Lineage] = {}
         self.placements: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, list[Entry]] = {twin: [] for twin in twins}
         self._in_snapshot: dict[str, set[int]] = {twin: set() for twin in twins}
         self._bases: dict[tuple[str, int], list[Entry]] = {}
-        self._stores: dict[str, str] = {}  # by edge, as the cloud knows them
+        self._edges: dict[str, str] = {}  # the state of each, as the cloud knows it
+        self._outbox_reports_max = outbox_reports_max
         self._lost_stores: set[str] = set()
 
     # --- devices ------------------------------------------------------------------------
@@ -113,6 +119,8 @@ class Checkers:
                 raise Violation(f"G3: {twin} deletes {sorted(gone)}, not in the cloud's snapshot")
             if gone:
                 self._give_up(twin, gone, epochs[twin], min(before[twin])[0])
+            if len(self.devices[twin].rows) > self._outbox_reports_max:
+                raise Violation(f"G7: {twin} keeps {len(self.devices[twin].rows)} reports")
             self._check_promises(twin)
 
     def _store_rows(self, writes: Sequence[Write]) -> dict[str, set[int]]:
@@ -238,7 +246,7 @@ class Checkers:
             if not isinstance(write, Put):
                 continue
             if write.kind == EDGE_ROW:
-                self._stores[write.key] = messages.load(write.value)["store"]
+                self._edges[write.key] = messages.load(write.value)["state"]
             elif write.kind == PLACEMENT_ROW:
                 placement = messages.load(write.value)
                 self._place(write.key, placement, failover=write.key in failovers)
@@ -309,6 +317,8 @@ class Checkers:
         placement, known = self.placements.get(twin), self.devices[twin].known_epoch
         if placement is None or placement["phase"] != "owned" or self._owned(twin) is None:
             return f"G5: {twin} has no owner: {placement}"
+        if self._edges[placement["owner"]] != "serving" and "serving" in self._edges.values():
+            return f"G5: {twin} stays at {placement['owner']}, which it is to leave"
         return "" if known == placement["epoch"] else f"G5: {twin} knows {known}, not {placement}"
 
     def _behind(self, twin: str) -> str:

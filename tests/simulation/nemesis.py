@@ -8,12 +8,15 @@ and healed one by one, in random order.
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import Protocol
+from typing import Protocol, get_args
 
 from tests.simulation.faults import Faults
 from tests.simulation.processes import Process
+from twin_runtime.core.effects import EdgeState, Move, Request, SetEdge
 from twin_runtime.testing.memory_bus import MemoryBroker
 
+EDGE_STATES: tuple[EdgeState, ...] = get_args(EdgeState)
+FREEZE_MEAN_S = 30.0
 CLOCK_JUMP_YEARS_MAX = 10
 YEAR_MS = 365 * 24 * 3600 * 1000
 
@@ -31,7 +34,7 @@ class Victims(Protocol):
     def lose_disk(self, process: Process) -> None: ...
     def usurp(self, process: Process) -> None: ...
     def twins(self) -> list[str]: ...
-    def move(self, twin: str, target: Process) -> None: ...
+    def ask(self, request: Request) -> None: ...
 
 
 class Nemesis:
@@ -42,6 +45,8 @@ class Nemesis:
         self._broker = victims.broker
         self._faults = faults
         self._rng = rng
+        self._asked = 0
+        self._last = Move("", "")
 
     async def strike(self) -> None:
         faults = self._faults
@@ -58,6 +63,8 @@ class Nemesis:
             (faults.device_disk_loss_per_s, self._lose_device_disk),
             (faults.usurper_per_s, self._usurp),
             (faults.move_per_s, self._move),
+            (faults.operator_per_s, self._set_edge),
+            (faults.freeze_per_s, self._freeze),
         ]
         rates = [rate for rate, _ in kinds]
         while sum(rates) > 0:
@@ -126,5 +133,30 @@ class Nemesis:
         self._victims.usurp(self._rng.choice(self._victims.edges()))
 
     def _move(self) -> None:
-        twin = self._rng.choice(self._victims.twins())
-        self._victims.move(twin, self._rng.choice(self._victims.edges()))
+        """Ask for a move, or once more for the last one, as one does who heard no answer."""
+        if self._asked == 0 or self._rng.random() < 0.8:
+            self._asked += 1
+            twin = self._rng.choice(self._victims.twins())
+            target = self._rng.choice(self._victims.edges()).name
+            self._last = Move(twin, target, f"k-{self._asked}")
+        self._victims.ask(self._last)
+
+    def _set_edge(self) -> None:
+        edge = self._rng.choice(self._victims.edges()).name
+        self._victims.ask(SetEdge(edge, self._rng.choice(EDGE_STATES)))
+
+    def _freeze(self) -> None:
+        """Stop a process, as SIGSTOP does: when it wakes its connection is long gone."""
+        victim = self._any()
+        self._victims.did(victim.client_id, "frozen")
+        victim.pause()
+        self._broker.cut(victim.client_id, "down")
+
+        def wake() -> None:
+            if victim.paused:  # and not healed meanwhile
+                self._broker.disconnect(victim.client_id)
+                self._broker.heal()
+                victim.resume()
+
+        delay_s = self._rng.expovariate(1.0 / FREEZE_MEAN_S)
+        asyncio.get_running_loop().call_later(delay_s, wake)

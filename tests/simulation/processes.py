@@ -139,6 +139,10 @@ class Process:
         assert not self.alive, f"{self.name} runs on it"
         self.disks += 1
 
+    @property
+    def paused(self) -> bool:
+        return not self._running.is_set()
+
     def pause(self) -> None:
         self._running.clear()
 

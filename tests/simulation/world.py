@@ -27,7 +27,17 @@ from tests.simulation.nemesis import Nemesis
 from tests.simulation.processes import HISTORY_BOUND, Disks, Process, Role
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import messages, topics
-from twin_runtime.core.effects import Asked, Delete, Event, Message, Move, Sample, Send, Write
+from twin_runtime.core.effects import (
+    Asked,
+    Delete,
+    Event,
+    Message,
+    Request,
+    Sample,
+    Send,
+    SetEdge,
+    Write,
+)
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.messages import Description, FeatureSpec
 from twin_runtime.shell import Inbox
@@ -112,14 +122,15 @@ class World:
         self._life: asyncio.Task[None] | None = None
         self._loop.set_exception_handler(lambda _, context: self._fail(context["exception"]))
         fleets = _fleets(faults.fleets)
-        self.checkers = Checkers([twin for twins in fleets for twin in twins])
+        twins = [twin for each in fleets for twin in each]
+        self.checkers = Checkers(twins, faults.outbox_reports_max)
         self._cloud = self._process(CLOUD, _cloud())
         self._edges = [self._process(*_edge(f"e-{n}")) for n in range(faults.edges)]
         self._fleets = [
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
         ]
         self._deposed: list[Process] = []
-        self._moves = 0
+        self._requests = 0
 
     async def live(self) -> str:
         """Go through both phases; return what was violated, or ''."""
@@ -165,6 +176,7 @@ class World:
                 process.store.faults = StoreFaults()
             else:
                 process.start()
+        self.ask(SetEdge(self._edges[0].name, "serving"))  # else twins may have nowhere to go
 
     async def _converge(self) -> None:
         until_s = self._loop.time() + CONVERGENCE_S_MAX
@@ -288,12 +300,12 @@ class World:
     def twins(self) -> list[str]:
         return list(self.checkers.devices)
 
-    def move(self, twin: str, target: Process) -> None:
-        """Ask the cloud to move a twin; a cloud that is down hears nothing."""
-        self._moves += 1
+    def ask(self, request: Request) -> None:
+        """Ask the cloud for something; one that is down hears nothing."""
+        self._requests += 1
         if self._cloud.alive:
-            self.did(twin, f"is to move to {target.name}")
-            self._cloud.ask(Asked(self._moves, Move(twin, target.name)))
+            self.did(self._cloud.client_id, f"is asked for {request}")
+            self._cloud.ask(Asked(self._requests, request))
 
     def _start(self, process: Process) -> None:
         if not process.alive and process not in self._deposed:
