@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,27 +9,11 @@ from typing import Any
 import click
 
 from deploy.bench_command import bench
+from deploy.chaos_command import chaos
+from deploy.duration import Duration
 from deploy.edge_commands import edge
 from deploy.paper_command import paper
 from deploy.twin_commands import twin
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Duration(click.ParamType[float]):
-    """`30s`, `2m`, `1.5h`, `1d`: in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
-        if not found:
-            self.fail(f"{value!r} is not a duration: write 30s, 2m or 1.5h", param, ctx)
-        return float(found[1]) * _UNITS_S[found[2]]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,22 +27,31 @@ def main() -> None:
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path("diten-data"),
               show_default=True, help="Where all state is kept.")  # fmt: skip
 @click.option("--broker", default="", help="mosquitto, nats, or HOST:PORT of one that runs.")
-@click.option("--edges", type=click.IntRange(1, 16), default=2, show_default=True,
-              help="How many edges.")  # fmt: skip
+@click.option("--edges", type=click.IntRange(1, 16), default=None,
+              help="How many edges.  [default: 2, with --mobility 3]")  # fmt: skip
 @click.option("--source", default="host", show_default=True,
               help="host (this machine), replay:DIR (a recorded field trial) or none.")  # fmt: skip
 @click.option("--trace", default="library1", show_default=True, help="Which trace to replay.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0,
-              show_default=True, help="How many times faster to replay.")  # fmt: skip
-@click.option("--devices", type=click.IntRange(0, 20_000), default=0, show_default=True,
-              help="Emulate so many devices more.")  # fmt: skip
+              show_default=True, help="How many times faster to replay or to walk.")  # fmt: skip
+@click.option("--devices", type=click.IntRange(0, 20_000), default=None,
+              help="Emulate so many devices more.  [default: 0, with --mobility 20]")  # fmt: skip
+@click.option("--mobility", is_flag=True, help="Let emulated devices walk, and twins follow them.")
 @click.option("--api-port", type=click.IntRange(0, 65535), default=0,
               help="Port of the cloud's API; edges take the next. [default: 8420]")  # fmt: skip
 @click.option("--duration", type=Duration(), default=None, help="End by itself, e.g. 30s.")
 @click.option("--links", is_flag=True,
               help="Let roles reach the broker over links that `diten chaos` can cut.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: FBT001
+def up(
+    *,
+    as_json: bool,
+    duration: float | None,
+    edges: int | None,
+    devices: int | None,
+    mobility: bool,
+    **options: Any,
+) -> None:
     """Run a whole system on this machine: broker, cloud, edges and devices."""
     from deploy.laptop import Laptop
     from deploy.plan import Plan
@@ -72,7 +64,13 @@ def up(as_json: bool, duration: float | None, **options: Any) -> None:  # noqa: 
         click.echo(text, err=as_json)
 
     async def body() -> None:
-        plan = Plan(duration_s=duration, **options)
+        plan = Plan(
+            duration_s=duration,
+            mobility=mobility,
+            edges=edges if edges is not None else 3 if mobility else 2,
+            devices=devices if devices is not None else 20 if mobility else 0,
+            **options,
+        )
         summary.update(await Laptop(plan, say).run())
 
     code = exit_code(body)
@@ -121,6 +119,7 @@ def cloud_run(config: Path) -> None:
 
 
 main.add_command(bench)
+main.add_command(chaos)
 main.add_command(edge)
 main.add_command(paper)
 main.add_command(twin)

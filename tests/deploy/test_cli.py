@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from deploy.cli import Duration, main
+from deploy.cli import main
+from deploy.duration import Duration
 from deploy.plan import PORT_MAX, free_ports
 
 DITEN = Path(sys.executable).with_name("diten")

@@ -1,0 +1,182 @@
+"""Hold what devices were told against what lies on disk.
+
+The claims are the observer's; no process under test wrote them. For each report in them:
+
+    lost     the owner's twin does not reach it, or the edges' histories do not have it, or
+             have it with another content than the device's own store
+    twice    the histories have it more than once in the twin's lineage
+
+The system runs on while its stores are read, one after the other: a twin that moves
+meanwhile is seen in two places or in none. But what is lost stays lost. So a finding
+counts only if several readings in a row have it. Every reading looks at devices first,
+then at edges: what a device produced can only have gone on from there.
+
+A history is bounded. What it was pruned of cannot be looked at; that is counted apart
+(`unseen`), and only for positions older than everything that is kept of their session.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deploy.chaos_observer import Claims, Span
+from deploy.lineage import Entry, lineage, read_history, read_outbox
+from twin_runtime.adapters.sqlite_store import read_rows
+
+READINGS_MAX = 6
+READING_PAUSE_S = 1.0
+
+
+class Place(NamedTuple):
+    """One report."""
+
+    twin: str
+    session: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.twin} {self.session}/{self.seq}"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found; `why` has a sentence for each place that is in `lost`."""
+
+    lost: set[Place] = field(default_factory=set)
+    twice: set[Place] = field(default_factory=set)
+    why: dict[Place, str] = field(default_factory=dict)
+    looked_up: int = 0  # positions that were found in a history
+    compared: int = 0  # of which the content was compared as well
+    unseen: int = 0
+
+    def lose(self, place: Place, why: str) -> None:
+        self.lost.add(place)
+        self.why.setdefault(place, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one system."""
+
+    devices: tuple[Path, ...]
+    edges: tuple[Path, ...]
+
+
+def stores_in(folder: Path) -> Stores:
+    """Those in the data directory of a `diten up`, edges of earlier runs included."""
+    devices = tuple(sorted(folder.glob("d-*/device.sqlite")))
+    return Stores(devices, tuple(sorted(folder.glob("e-*/edge.sqlite"))))
+
+
+def check(claims: Claims, stores: Stores, sleep: Callable[[float], None] = time.sleep) -> Verdict:
+    """Read the stores until nothing is found, or what is found has come to stay."""
+    verdict = look(claims, stores)
+    for _ in range(READINGS_MAX - 1):
+        if not verdict.lost and not verdict.twice:
+            break
+        sleep(READING_PAUSE_S)
+        again = look(claims, stores)
+        again.lost &= verdict.lost
+        again.twice &= verdict.twice
+        verdict = again
+    return verdict
+
+
+def look(claims: Claims, stores: Stores) -> Verdict:
+    """One reading of all stores."""
+    produced: dict[str, dict[tuple[int, int], Any]] = {}
+    for path in stores.devices:
+        produced.update(read_outbox(path))
+    entries: dict[str, list[Entry]] = {}
+    twins: dict[str, dict[str, Any]] = {}
+    for path in stores.edges:
+        read_history(path, entries)
+        for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
+            twin = json.loads(row.value)
+            if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
+                twins[row.key] = twin
+    verdict = Verdict()
+    for twin, spans in claims.items():
+        history = _by_position(twin, entries.get(twin, []), verdict)
+        for session, span in spans.items():
+            claim = _Claim(twin, session, span)
+            _look_up(claim, history, produced.get(twin, {}), verdict)
+            _reach(claim, twins.get(twin), verdict)
+    return verdict
+
+
+def quiet(twins: Collection[str], stores: Stores) -> set[str]:
+    """Those of `twins` whose devices have been told of all that they produced."""
+    found = set()
+    for path in stores.devices:
+        newest = _newest(path)
+        for row in read_rows(path, "device"):
+            mark = json.loads(row.value)["mark"]
+            if newest.get((row.key, mark["session"]), 0) <= mark["told_applied"]:
+                found.add(row.key)
+    return found.intersection(twins)
+
+
+def _newest(path: Path) -> dict[tuple[str, int], int]:
+    """The highest number in each device's outbox, by twin and session."""
+    newest: dict[tuple[str, int], int] = {}
+    for row in read_rows(path, "outbox"):
+        twin, session, seq = row.key.split("/")
+        place = (twin, int(session))
+        newest[place] = max(int(seq), newest.get(place, 0))
+    return newest
+
+
+class _Claim(NamedTuple):
+    twin: str
+    session: int
+    span: Span
+
+    def places(self, after: int = 0) -> Iterator[Place]:
+        first = max(self.span.first, after + 1)
+        return (Place(self.twin, self.session, seq) for seq in range(first, self.span.last + 1))
+
+
+def _by_position(
+    twin: str, entries: list[Entry], verdict: Verdict
+) -> dict[tuple[int, int], dict[str, Any]]:
+    reports: dict[tuple[int, int], dict[str, Any]] = {}
+    for entry in lineage(entries):
+        place = Place(twin, entry.session, entry.report["seq"])
+        if place[1:] in reports:
+            verdict.twice.add(place)
+        reports[place[1:]] = entry.report
+    return reports
+
+
+def _look_up(
+    claim: _Claim,
+    history: dict[tuple[int, int], dict[str, Any]],
+    produced: dict[tuple[int, int], Any],
+    verdict: Verdict,
+) -> None:
+    """Find each claimed report in the history, as the device has it."""
+    oldest = min((seq for session, seq in history if session == claim.session), default=0)
+    for place in claim.places():
+        if place.seq < oldest:
+            verdict.unseen += 1
+        elif place[1:] not in history:
+            verdict.lose(place, "is in no edge's history")
+        else:
+            verdict.looked_up += 1
+            own = produced.get(place[1:])
+            verdict.compared += own is not None
+            if own is not None and own != history[place[1:]]:
+                verdict.lose(place, "is in the history, but not as the device produced it")
+
+
+def _reach(claim: _Claim, twin: dict[str, Any] | None, verdict: Verdict) -> None:
+    """The owner's twin must have gone as far; of a later session it has gone further."""
+    if twin is not None and twin["session"] > claim.session:
+        return
+    reached = twin["last_seq"] if twin is not None and twin["session"] == claim.session else 0
+    for place in claim.places(after=reached):
+        verdict.lose(place, f"the owner's twin has come to {reached} only")
