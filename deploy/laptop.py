@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from deploy import links
+from deploy import links, mobility
 from deploy.audit import Audit, audit
 from deploy.plan import (
     API_PORT,
@@ -29,6 +29,7 @@ from deploy.plan import (
     api_port,
     broker_address,
     broker_kind,
+    check_mobility,
     check_source,
     free_ports,
     sources_of,
@@ -100,6 +101,7 @@ class Laptop:
     def _plan_roles(self, folder: Path) -> None:
         (folder / "logs").mkdir(exist_ok=True)
         check_source(self._plan.source, self._plan.trace)
+        check_mobility(self._plan)
         self._api_port = api_port(self._plan.api_port)
         self._servers = [self._role(folder, "cloud", "cloud")]
         for n in range(1, self._plan.edges + 1):
@@ -120,12 +122,14 @@ class Laptop:
         """Write every role's configuration: the broker's port is known now."""
         ports = iter([self._api_port, *free_ports(self._api_port + 1, self._plan.edges)])
         self._http: dict[str, int] = {}
+        moving = self._mobility() if self._plan.mobility else {}
         for role in self._servers:
             self._http[role.id] = next(ports)
             identity = {} if role.id == "cloud" else {"id": role.id}
             http = {"port": self._http[role.id]}
             top = {**identity, **_own(role)}
-            write_toml(role.config, top, bus=self._bus_of(role), http=http)
+            tables = {"bus": self._bus_of(role), "http": http, **moving.get(role.id, {})}
+            write_toml(role.config, top, **tables)
         kept = AUDITED_REPORTS_MAX // max(self._plan.devices, 20)
         for role in self._fleets:
             (role.config.parent / SUMMARY).unlink(missing_ok=True)  # an earlier run's
@@ -133,6 +137,13 @@ class Laptop:
             outbox = {"reports_max": OUTBOX_REPORTS_MAX, "keep_stable_reports": kept}
             top = {"id": role.id, **_own(role)}
             write_toml(role.config, top, bus=self._bus_of(role), source=source, outbox=outbox)
+
+    def _mobility(self) -> dict[str, dict[str, Any]]:
+        """What servers are told beside: edges where they stand, the cloud who decides."""
+        edges = [role.id for role in self._servers if role.id != "cloud"]
+        places = zip(edges, mobility.edge_places(len(edges)), strict=True)
+        told: dict[str, dict[str, Any]] = {edge: {"position": place} for edge, place in places}
+        return told | {"cloud": {"association": mobility.association(self._plan.speed)}}
 
     def _bus_of(self, role: Role) -> dict[str, Any]:
         host, port = self._bus
@@ -185,10 +196,16 @@ class Laptop:
             group.create_task(keep_running(role, self._say), name=role.id)
             await self._started(role)
         self._tell_api()
+        following = group.create_task(self._follow(), name="follow")
         duration_s = self._plan.duration_s
         with suppress(TimeoutError):
             async with progress(duration_s), asyncio.timeout(duration_s):
                 await self._stopped.wait()
+        following.cancel()
+
+    async def _follow(self) -> None:
+        if self._plan.mobility:
+            await mobility.follow(f"http://127.0.0.1:{self._api_port}", self._say)
 
     async def _ready(self, role: Role) -> None:
         """Wait until the role answers that it can work."""
@@ -210,8 +227,8 @@ class Laptop:
         await role.started.wait()
         about = self._sources[role.id]
         what = about["kind"]
-        if what == "emulated":
-            what = f"emulated {about['first']} to {about['last']}"
+        if what in ("emulated", "walking"):
+            what = f"{what} {about['first']} to {about['last']}"
         self._tell(role.id, f"devices: {what}  pid {role.pid}")
 
     def _tell_api(self) -> None:

@@ -28,6 +28,7 @@ class Plan:
     api_port: int = 0
     duration_s: float | None = None
     links: bool = False  # to the broker over links that can be cut
+    mobility: bool = False  # emulated devices walk, and their twins follow
 
 
 def sources_of(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -39,6 +40,8 @@ def sources_of(plan: Plan) -> dict[str, dict[str, Any]]:
         last = min(first + DEVICES_PER_FLEET - 1, plan.devices)
         name = f"d-emulated-fleet-{first // DEVICES_PER_FLEET + 1}"
         sources[name] = {"kind": "emulated", "first": first, "last": last}
+        if plan.mobility:
+            sources[name] |= {"kind": "walking", "speed": plan.speed}
     return sources
 
 
@@ -55,6 +58,14 @@ def check_source(source: str, trace: str) -> None:
                 raise InvalidConfiguration(f"--trace {trace}: there is no file {readings}")
             return
     raise InvalidConfiguration(f"--source {source}: write host, replay:DIR or none")
+
+
+def check_mobility(plan: Plan) -> None:
+    """Refuse a site where nobody walks or nobody can move."""
+    if plan.mobility and plan.devices == 0:
+        raise InvalidConfiguration("--mobility --devices 0: nobody would walk; give some devices")
+    if plan.mobility and plan.edges == 1:
+        raise InvalidConfiguration("--mobility --edges 1: twins need two edges at least to move")
 
 
 def broker_address(wanted: str) -> tuple[str, int]:
