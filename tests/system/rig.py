@@ -70,6 +70,7 @@ class Process:
         self.settings = {"data_dir": str(self.folder), **settings}
         self.log = folder / f"{name}.log"
         self.wall_shift_s = 0.0
+        self.runs_in: tuple[str, ...] = ()  # a test's module and its arguments
         self._began = 0
         self._module = module
         self._config = folder / f"{name}.toml"
@@ -85,16 +86,20 @@ class Process:
         assert self.pid is None, f"{self.name} runs already"
         self._config.write_text(to_toml(self.settings))
         self._began = len(self.said())
-        command = ["-m", self._module, "--config"]
-        if self.wall_shift_s:
-            command = ["-c", _SHIFTED, str(int(self.wall_shift_s * 1e9)), self._module]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                leashed([sys.executable, *command, str(self._config)]),
+                leashed([sys.executable, *self._command(), str(self._config)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+
+    def _command(self) -> list[str]:
+        if self.wall_shift_s:
+            return ["-c", _SHIFTED, str(int(self.wall_shift_s * 1e9)), self._module]
+        if self.runs_in:
+            return ["-m", *self.runs_in, self._module]
+        return ["-m", self._module, "--config"]
 
     def kill(self) -> None:
         """`kill -9`."""
@@ -225,10 +230,12 @@ class Rig:
 
     def await_newest(self) -> None:
         """Wait until the cloud's API shows, of each device, what it measured last."""
-        wait_for("readers see the newest", lambda: not any(map(self._lags, self.devices)))
+        wait_for("readers see the newest", self._shows_the_newest)
 
-    def _lags(self, twin: str) -> bool:
-        reports = self.outbox()[twin]
+    def _shows_the_newest(self) -> bool:
+        return not any(self._lags(*kept) for kept in self.outbox().items())
+
+    def _lags(self, twin: str, reports: dict[int, dict[str, Any]]) -> bool:
         shown = get(self.cloud, f"/api/2/things/{twin}").json()["features"]
         values = {name: state["properties"]["value"] for name, state in shown.items()}
         return bool(values != reports[max(reports)]["features"])
@@ -260,10 +267,12 @@ class Rig:
         return dict(self.witness.told)
 
     def stored(self) -> dict[str, Position]:
-        """How far each twin reaches in the edges' stores: `(epoch, session, last_seq)`."""
+        """How far each twin reaches on any disk: `(epoch, session, last_seq)`. The cloud's is
+        read last: a twin that is handed over is there before it is gone from an edge."""
         found: dict[str, Position] = {}
-        for path in self.edge_stores():
-            for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
+        stores = [(path, kind) for path in self.edge_stores() for kind in ("twin", "sealed")]
+        for path, kind in (*stores, (self.cloud.folder / "cloud.sqlite", "snapshot")):
+            for row in read_rows(path, kind):
                 twin = json.loads(row.value)
                 position = (twin["epoch"], twin["session"], twin["last_seq"])
                 found[row.key] = max(position, found.get(row.key, NOWHERE))
@@ -278,7 +287,7 @@ class Rig:
         return {twin: dict(sorted(reports.items())) for twin, reports in kept.items()}
 
     def told_but_not_stored(self) -> list[str]:
-        """Acknowledgements that devices heard and no edge's disk can answer for."""
+        """Acknowledgements that devices heard and no disk can answer for."""
         told = self.told()
         stored = self.stored()
         return [
@@ -311,8 +320,14 @@ NOWHERE: Position = (0, 0, 0)
 
 @contextmanager
 def running(folder: Path, **options: Any) -> Iterator[Rig]:
-    """A rig in which every device reports and is acknowledged."""
-    rig = Rig(folder, **options)
+    """A new rig in which every device reports and is acknowledged."""
+    with started(Rig(folder, **options)) as rig:
+        yield rig
+
+
+@contextmanager
+def started(rig: Rig) -> Iterator[Rig]:
+    """`rig`, once every device reports and is acknowledged; and ended in any case."""
     try:
         rig.start("broker", "cloud", *(edge.name for edge in rig.edges))
         wait_for("the cloud knows every edge", lambda: rig.known_edges() == len(rig.edges))

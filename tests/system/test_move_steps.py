@@ -1,0 +1,156 @@
+"""Kill -9 before and after each step of a move, at whoever takes that step."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pytest
+
+from tests.system import history
+from tests.system.mines import Mine
+from tests.system.moving import ask, await_settled, ended_well, placements
+from tests.system.rig import HEALED_S, Process, Rig, started, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+KILLED = -9
+PERIOD_S = 0.5
+
+Moment = Literal["before", "after"]
+
+
+class Step(NamedTuple):
+    """One thing that a party does for a move, and how to know it: `old` and `new` are the
+    epochs of the twin's two owners."""
+
+    party: Literal["cloud", "source", "target", "d-agent"]
+    what: Literal["commit", "send"]
+    pattern: str
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """Before a message is sent is after the commit that allows it."""
+        return ("before", "after") if self.what == "commit" else ("after",)
+
+
+STEPS = (
+    Step("cloud", "commit", r'^placement {twin} .*"sealing".*"epoch":{old}\b'),
+    Step("cloud", "send", r'/order/{source} .*"seal".*"{twin}".*"epoch":{old}\b'),
+    Step("source", "commit", r'^sealed {twin} .*"epoch":{old}\b'),
+    Step("source", "send", r'/event/{source} .*"sealed".*"{twin}"[^{{]*"epoch":{old}\b'),
+    Step("cloud", "commit", r'^placement {twin} .*"activating".*"epoch":{new}\b'),
+    Step("cloud", "send", r'/order/{target} .*"activate".*"{twin}".*"epoch":{new}\b'),
+    Step("target", "commit", r'^twin {twin} .*"epoch":{new}\b'),
+    Step("target", "send", r'/event/{target} .*"activated".*"{twin}".*"epoch":{new}\b'),
+    Step("cloud", "commit", r'^placement {twin} .*"owned".*"epoch":{new}\b'),
+    Step("cloud", "send", r'/assign/{twin} .*"epoch":{new}\b'),
+    Step("cloud", "send", r'/order/{source} .*"release".*"{twin}".*"epoch":{new}\b'),
+    Step("source", "commit", r"^absent {twin} {new}$"),
+    Step("d-agent", "send", r'/up/{target}/{twin}/report .*"epoch":{new}\b'),
+    Step("d-agent", "commit", r'^device {twin} .*"route":\["{target}",{new}\]'),
+    Step("target", "send", r'/down/{twin}/{target}/ack .*"epoch":{new}\b'),
+)
+
+
+MOMENTS = [(step, when) for step in STEPS for when in step.moments]
+
+
+class Killing(NamedTuple):
+    """A move of a twin in which one mine lies in the way of one party."""
+
+    twin: str
+    target: str
+    victim: Process
+    mine: Mine
+
+    @property
+    def has_happened(self) -> bool:
+        return Path(self.mine.gone_off).exists()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """A rig whose processes may find a plan of mines, a twin for each."""
+    rig = Rig(tmp_path, devices=len(MOMENTS), period_s=PERIOD_S)
+    for process in processes(rig):
+        process.runs_in = ("tests.system.mines", str(plan_of(process)))
+    with started(rig):
+        yield rig
+
+
+def processes(rig: Rig) -> list[Process]:
+    return [rig.cloud, *rig.edges, rig.agent]
+
+
+def plan_of(process: Process) -> Path:
+    return process.folder.with_suffix(".mines")
+
+
+def lay_mines(rig: Rig) -> list[Killing]:
+    """Each twin is to move to the other edge, and on its way lies a mine of its own."""
+    placed = placements(rig)
+    killings = []
+    for twin, (step, when) in zip(rig.devices, MOMENTS, strict=True):
+        source, old = placed[twin]["owner"], placed[twin]["epoch"]
+        target = "e-2" if source == "e-1" else "e-1"
+        words = {"twin": twin, "source": source, "target": target, "old": old, "new": old + 1}
+        gone_off = rig.folder / f"{twin}-{old}.gone"
+        mine = Mine(step.what, when, step.pattern.format(**words), str(gone_off))
+        name = {"source": source, "target": target}.get(step.party, step.party)
+        victim = next(process for process in processes(rig) if process.name == name)
+        killings.append(Killing(twin, target, victim, mine))
+    for process in processes(rig):
+        mines = [killing.mine for killing in killings if killing.victim is process]
+        draft = plan_of(process).with_suffix(".draft")
+        draft.write_text(json.dumps(mines))
+        draft.replace(plan_of(process))  # whole at once: it may look at any time
+    return killings
+
+
+def await_there(rig: Rig, killings: list[Killing]) -> None:
+    """Ask again for moves that died with a cloud before it had them on disk."""
+
+    def are_there() -> bool:
+        placed = placements(rig)
+        late = [each for each in killings if placed[each.twin]["owner"] != each.target]
+        return not [ask(rig, each.twin, each.target) for each in late]
+
+    wait_for("each twin is where it was to be", are_there)
+    await_settled(rig)
+
+
+def start_again(rig: Rig, killings: list[Killing]) -> bool:
+    """Ask for what is left, start whom it has killed; whether all mines have gone off."""
+    left = [killing for killing in killings if not killing.has_happened]
+    for killing in left:
+        ask(rig, killing.twin, killing.target)
+    for process in processes(rig):
+        if process.pid is None:
+            assert process.ended() == KILLED
+            process.start()
+    return not left
+
+
+def test_g1_a_move_survives_kill_9_before_and_after_each_step(rig: Rig) -> None:
+    killings = lay_mines(rig)
+    for killing in killings:
+        wait_for(
+            f"{killing.victim.name} dies {killing.mine}",
+            lambda each=killing: each.has_happened or ask(rig, each.twin, each.target) is None,  # type: ignore[misc]
+        )
+        assert killing.victim.ended() == KILLED
+        assert rig.told_but_not_stored() == []
+        killing.victim.start()
+    await_there(rig, killings)
+    ended_well(rig)
+    assert history.out_of_order(rig.edge_stores()) == []
+
+
+def test_g5_moves_end_though_each_of_their_steps_kills_someone(rig: Rig) -> None:
+    killings = lay_mines(rig)
+    wait_for("all mines have gone off", lambda: start_again(rig, killings), 2 * HEALED_S)
+    assert rig.told_but_not_stored() == []
+    await_there(rig, killings)
+    ended_well(rig)
+    assert history.out_of_order(rig.edge_stores()) == []
