@@ -12,7 +12,8 @@ counts only if several readings in a row have it. Every reading looks at devices
 then at edges: what a device produced can only have gone on from there.
 
 A history is bounded. What it was pruned of cannot be looked at; that is counted apart
-(`unseen`), and only for positions older than everything that is kept of their session.
+(`unseen`), only where a history was pruned, and only for positions older than everything
+that is kept of their session.
 """
 
 import json
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 
 from deploy.chaos_observer import Claims, Span
 from deploy.lineage import Entry, lineage, read_history, read_outbox
-from twin_runtime.adapters.sqlite_store import read_rows
+from twin_runtime.adapters.sqlite_store import read_rows, was_pruned
 
 READINGS_MAX = 6
 READING_PAUSE_S = 1.0
@@ -51,6 +52,7 @@ class Verdict:
     looked_up: int = 0  # positions that were found in a history
     compared: int = 0  # of which the content was compared as well
     unseen: int = 0
+    is_pruned: bool = False  # whether anything may be unseen
 
     def lose(self, place: Place, why: str) -> None:
         self.lost.add(place)
@@ -98,7 +100,7 @@ def look(claims: Claims, stores: Stores) -> Verdict:
             twin = json.loads(row.value)
             if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
                 twins[row.key] = twin
-    verdict = Verdict()
+    verdict = Verdict(is_pruned=any(was_pruned(path, "history") for path in stores.edges))
     for twin, spans in claims.items():
         history = _by_position(twin, entries.get(twin, []), verdict)
         for session, span in spans.items():
@@ -161,7 +163,7 @@ def _look_up(
     """Find each claimed report in the history, as the device has it."""
     oldest = min((seq for session, seq in history if session == claim.session), default=0)
     for place in claim.places():
-        if place.seq < oldest:
+        if place.seq < oldest and verdict.is_pruned:
             verdict.unseen += 1
         elif place[1:] not in history:
             verdict.lose(place, "is in no edge's history")

@@ -74,6 +74,7 @@ _PAGE = "SELECT * FROM rows WHERE (kind, key) >= (?, ?) ORDER BY kind, key LIMIT
 # The name of a log is checked when the store is opened, so it may be put into a statement.
 _APPEND = "INSERT INTO log_{log} VALUES (?, ?, ?, ?, ?)"
 _NEWEST = "SELECT n, start_byte + length(value) FROM log_{log} ORDER BY n DESC LIMIT 1"
+_OLDEST = "SELECT n FROM log_{log} ORDER BY n LIMIT 1"
 _PRUNE_ROWS = "DELETE FROM log_{log} WHERE n <= ?"
 _PRUNE_BYTES = (
     "DELETE FROM log_{log}"
@@ -221,6 +222,14 @@ def read_log(path: Path, log: str) -> Iterator[LogEntry]:
         while page := read(_PAGE_OF_LOG.format(log=log), (n, STORE_PAGE_ROWS_MAX)):
             yield from (LogEntry(*entry) for _, *entry in page)
             n = page[-1][0]
+
+
+def was_pruned(path: Path, log: str) -> bool:
+    """Whether a log has given up its oldest entries to its bounds."""
+    assert _LOG_NAME.fullmatch(log), f"{log!r} cannot name a log: use a-z and '_'"
+    with _auditing(path) as read:
+        found = read(_OLDEST.format(log=log), ())
+        return bool(found) and found[0][0] > 1
 
 
 def _grouped(
