@@ -116,6 +116,15 @@ class Directory:
         assignment = Assignment(edge=placement.owner, epoch=placement.epoch)
         fx.sends.append(Send(topics.assign(twin), messages.encode(assignment), retain=True))
 
+    def where(self, twin: str) -> tuple[Refused | None, dict[str, str | int]]:
+        """Which edge owns a twin, at which epoch, and where it is going."""
+        placed = self.placements.get(twin)
+        if placed is None:
+            return Refused("unknown_twin", f"there is no twin {twin}"), {}
+        about: dict[str, str | int] = {"twin": twin, "phase": placed.phase}
+        going = {} if placed.target is None else {"to": placed.target}
+        return None, {**about, "owner": placed.owner, "epoch": placed.epoch, **going}
+
     # --- edges --------------------------------------------------------------------------
 
     def hello(self, edge: str, store: str, now: Now, fx: Effects) -> None:

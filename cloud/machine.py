@@ -34,6 +34,7 @@ from twin_runtime.core.effects import (
     Send,
     SetEdge,
     Stopping,
+    WhoOwns,
 )
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
@@ -135,6 +136,8 @@ class CloudMachine:
                 return Answer(number, value=directory.edges.listed())
             case NewestEvent():
                 return Answer(number, value=directory.events.newest)
+            case WhoOwns(twin):
+                return Answer(number, *directory.where(twin))
             case NewestDecision():
                 return Answer(number, value=self._association.newest if self._association else 0)
 

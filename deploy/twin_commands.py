@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from deploy.api import Unreachable, answer, api_client, reads_the_api, send
+from deploy.journey import Event, Journey, in_words
 from deploy.tables import changes, heading, print_table, thing_table, things_table
 from twin_runtime.core.limits import THINGS_PAGE_MAX
 
@@ -58,16 +59,14 @@ def get(*, thing_id: str, api: str, as_json: bool) -> None:
 @click.argument("thing_id", metavar="ID")
 @reads_the_api
 def watch(*, thing_id: str, api: str, as_json: bool) -> None:
-    """Print what changes in one twin, until Ctrl-C."""
+    """Print what changes in one twin, and how it moves, until Ctrl-C."""
     with api_client(api) as client, _ended_by_ctrl_c():
-        before = None
-        for thing in _revisions(client, thing_id):
+        before: dict[str, Any] = {}
+        for thing, events in _looks(client, thing_id):
             if as_json:
-                click.echo(json.dumps(thing))
-            elif before is None:
-                _print_thing(thing)
+                _print_json(before, thing, events)
             else:
-                _print_changes(before, thing)
+                _print_look(before, thing, events)
             before = thing
 
 
@@ -87,20 +86,36 @@ def _print_thing(thing: dict[str, Any]) -> None:
     print_table(thing_table(thing, _now_ms()), Console())
 
 
+def _print_json(before: dict[str, Any], thing: dict[str, Any], events: list[Event]) -> None:
+    for each in (*events, *([thing] if thing != before else [])):
+        click.echo(json.dumps(each))
+
+
+def _print_look(before: dict[str, Any], thing: dict[str, Any], events: list[Event]) -> None:
+    if not before:
+        _print_thing(thing)
+    for event in events:
+        click.echo(in_words(event))
+    if before and thing != before:
+        _print_changes(before, thing)
+
+
 def _print_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
     moment = time.strftime("%H:%M:%S")
     for line in changes(before, after) or ["(no value changed)"]:
         click.echo(f"{moment}  rev {after['_revision']}  {line}")
 
 
-def _revisions(client: "httpx.Client", thing_id: str) -> Iterator[dict[str, Any]]:
-    """The thing now and whenever a poll finds it changed. Once it was seen, an outage is
-    waited out: an edge that restarts is something to watch."""
+def _looks(client: "httpx.Client", thing_id: str) -> Iterator[tuple[dict[str, Any], list[Event]]]:
+    """The thing, and what moved it, now and whenever a poll finds news. Once it was seen, an
+    outage is waited out: an edge that restarts is something to watch."""
     seen: dict[str, Any] = {}
+    journey = Journey(client, thing_id.rpartition(":")[2])
     away = False
     while True:
         try:
             thing = answer(send(client, "GET", _path(thing_id)))
+            events = journey.news()
         except Unreachable as unreachable:
             if not seen:
                 raise
@@ -109,8 +124,8 @@ def _revisions(client: "httpx.Client", thing_id: str) -> Iterator[dict[str, Any]
             away = True
         else:
             away = False
-            if thing != seen:
-                yield thing
+            if thing != seen or events:
+                yield thing, events
             seen = thing
         time.sleep(_POLL_PERIOD_S)
 

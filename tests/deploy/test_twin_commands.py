@@ -214,10 +214,10 @@ def test_without_httpx_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @contextmanager
-def watching(api: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """`diten twin watch d-1` as a process, ended by Ctrl-C as a terminal would."""
+def watching(api: str, *options: str, twin: str = "d-1") -> Iterator[subprocess.Popen[str]]:
+    """`diten twin watch` as a process, ended by Ctrl-C as a terminal would."""
     program = "from deploy.twin_commands import twin; twin()"
-    command = [sys.executable, "-c", program, "watch", "d-1", "--api", api, *options]
+    command = [sys.executable, "-c", program, "watch", twin, "--api", api, *options]
     environ = {**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ) as process:

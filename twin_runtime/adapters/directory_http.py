@@ -2,6 +2,7 @@
 
     POST /api/v1/moves                 {"twin": "d-1", "to": "e-2"}: 202 once the move is durable;
                                        repeated with its Idempotency-Key it is the same move
+    GET  /api/v1/twins/{id}            which edge owns it, at which epoch, where it is going
     GET  /api/v1/edges                 the edges, their states, how many twins each has
     POST /api/v1/edges/{id}/drain      its twins move elsewhere, and it gets no others
     POST /api/v1/edges/{id}/lost       its twins are given to others, from their checkpoints
@@ -22,7 +23,7 @@ from pydantic_core import to_json
 
 from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem, small_body
 from twin_runtime.core import effects
-from twin_runtime.core.effects import Answer, ListEdges, Move, NewestEvent, SetEdge
+from twin_runtime.core.effects import Answer, ListEdges, Move, NewestEvent, SetEdge, WhoOwns
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.ids import EDGE_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import EVENTS_PAGE_MAX, MOVE_KEY_CHARS_MAX, PACKET_BYTES_MAX
@@ -36,6 +37,7 @@ _CONFLICT = 409
 _EVENTS_DEFAULT = 100
 
 EdgeId = Annotated[str, Path(pattern=EDGE_PATTERN)]
+TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=MOVE_KEY_CHARS_MAX)]
 After = Annotated[int | None, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=EVENTS_PAGE_MAX)]
@@ -70,6 +72,10 @@ class _Directory:
         return await self._answered(
             Move(wanted.twin, wanted.to, key), {"twin": wanted.twin, "to": wanted.to}, 202
         )
+
+    async def twin(self, twin: TwinId) -> Response:
+        """Which edge owns a twin, at which epoch, and where it is going."""
+        return await self._answered(WhoOwns(twin))
 
     async def edges(self) -> Response:
         """The edges, their states, how many twins each has."""
@@ -118,6 +124,7 @@ def directory_router(ask: Ask, scan: Scan) -> APIRouter:
     router = APIRouter(prefix=OUR_PREFIX.rstrip("/"))
     directory = _Directory(ask, scan)
     router.add_api_route("/moves", directory.move, methods=["POST"], status_code=202)
+    router.add_api_route("/twins/{twin}", directory.twin)
     router.add_api_route("/edges", directory.edges)
     router.add_api_route("/edges/{edge}/drain", directory.drain, methods=["POST"])
     router.add_api_route("/edges/{edge}/lost", directory.lost, methods=["POST"])

@@ -99,11 +99,17 @@ class NewestEvent(NamedTuple):
     """A request: the number of the last entry in the log of events."""
 
 
+class WhoOwns(NamedTuple):
+    """A request: which edge owns a twin, at which epoch, and where the twin is going."""
+
+    twin: str
+
+
 class NewestDecision(NamedTuple):
     """A request: the number of the last receipt of the association."""
 
 
-Request = Move | SetEdge | ListEdges | NewestEvent | NewestDecision
+Request = Move | SetEdge | ListEdges | NewestEvent | NewestDecision | WhoOwns
 
 
 class Asked(NamedTuple):

@@ -1,0 +1,110 @@
+"""`diten twin watch` on a twin that moves: where it is, and each move as it happens."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.api import api_client
+from deploy.journey import Journey, in_words
+from tests.deploy.test_twin_commands import Committed, read_until, served, watching
+from tests.system.rig import Rig, running, wait_for
+
+MOMENT = r"^\d\d:\d\d:\d\d  "
+
+
+@pytest.mark.parametrize(
+    "event, said",
+    [
+        (
+            {"kind": "placed", "phase": "owned", "owner": "e-1", "epoch": 3},
+            "owned by e-1 at epoch 3",
+        ),
+        (
+            {"kind": "placed", "phase": "sealing", "owner": "e-1", "epoch": 3, "to": "e-2"},
+            "sealing at e-1, to go to e-2",
+        ),
+        (
+            {"kind": "placed", "phase": "activating", "owner": "e-2", "epoch": 4},
+            "activating at e-2, epoch 4",
+        ),
+        ({"kind": "move", "at_ms": 1, "from": "e-1", "to": "e-2"}, "moves from e-1 to e-2"),
+        (
+            {
+                "kind": "owned",
+                "at_ms": 1,
+                "from": "e-1",
+                "to": "e-2",
+                "epoch": 4,
+                "pause_s": 0.0184,
+            },
+            "owned by e-2 at epoch 4, from e-1, paused 18 ms",
+        ),
+        ({"kind": "owned", "at_ms": 1, "to": "e-2", "epoch": 4}, "owned by e-2 at epoch 4"),
+        (
+            {"kind": "failover", "at_ms": 1, "from": "e-1", "to": "e-2", "cut": 3},
+            "fails over from e-1 to e-2",
+        ),
+        ({"kind": "created", "at_ms": 1, "to": "e-2"}, "created"),
+    ],
+)
+def test_a_journey_is_told_in_words(event: dict[str, object], said: str) -> None:
+    assert re.sub(MOMENT, "", in_words(event)) == said
+
+
+def test_an_edge_that_is_asked_tells_no_journey() -> None:
+    with served(Committed("d-1")) as api, api_client(api) as client:
+        assert Journey(client, "d-1").news() == []
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with running(tmp_path, devices=2) as rig:
+        yield rig
+
+
+@pytest.mark.system
+def test_watch_shows_the_owner_and_a_move_as_it_happens(rig: Rig) -> None:
+    api = f"http://127.0.0.1:{rig.cloud.settings['http']['port']}"
+    twin = rig.devices[0]
+    placed = httpx.get(f"{api}/api/v1/twins/{twin}", timeout=5).json()
+    source, epoch = placed["owner"], placed["epoch"]
+    assert placed == {"twin": twin, "phase": "owned", "owner": source, "epoch": epoch}
+    target = "e-2" if source == "e-1" else "e-1"
+    with watching(api, twin=twin) as process:
+        read_until(process, f"{MOMENT}owned by {source} at epoch {epoch}$")
+        move = {"twin": twin, "to": target}
+        assert httpx.post(f"{api}/api/v1/moves", json=move, timeout=5).status_code == 202
+        read_until(process, f"{MOMENT}moves from {source} to {target}$")
+        paused = f"owned by {target} at epoch {epoch + 1}, from {source}, paused \\d+ ms$"
+        read_until(process, MOMENT + paused)
+        read_until(process, "rev ")
+    missing = httpx.get(f"{api}/api/v1/twins/d-nobody", timeout=5)
+    assert (missing.status_code, missing.json()["title"]) == (404, "unknown twin")
+
+
+@pytest.mark.system
+def test_a_journey_that_is_stuck_says_where(rig: Rig) -> None:
+    api = f"http://127.0.0.1:{rig.cloud.settings['http']['port']}"
+    twin = rig.devices[0]
+    with api_client(api) as client:
+        journey = Journey(client, twin)
+        (placed,) = journey.news()
+        source = placed["owner"]
+        assert journey.news() == []
+        rig.kill(source)
+        target = "e-2" if source == "e-1" else "e-1"
+        client.post("/api/v1/moves", json={"twin": twin, "to": target})
+        kinds = [(event["kind"], event.get("phase")) for event in journey.news()]
+        assert kinds == [("move", None), ("placed", "sealing")]
+        rig.start(source)
+        arrived: list[dict[str, object]] = []
+
+        def has_arrived() -> bool:
+            arrived.extend(journey.news())
+            return bool(arrived) and arrived[-1]["kind"] == "owned"
+
+        wait_for("the move ends", has_arrived)
+    assert arrived[-1]["to"] == target
