@@ -72,22 +72,24 @@ def _gain(axes: "Axes", slots: int) -> None:
 
 def _optima(axes: "Axes") -> None:
     """Five twins that moved to one edge, each with 200 new samples and 900 old ones."""
-    twins, new_samples, old_samples = np.ones((1, 5)), 200.0, 900.0
+    twins, new_samples, old_samples = np.ones(5), 200.0, 900.0
     share = np.linspace(0.0, 1.0, 201)
     for metres, colour in MOVED_M.items():
         carried = ENERGY_PER_BIT_M * metres * twins
         edges = Edges(
-            present=twins > 0,
+            first=np.zeros(1, dtype=np.int64),
             new_samples=new_samples * twins,
             old_samples=old_samples * twins,
             label_distance=0.0 * twins,
             slope=old_samples * (TRAINING_PER_SAMPLE + BITS_PER_SAMPLE * carried),
             compute_slope=old_samples * TRAINING_PER_SAMPLE * twins,
-            fixed_energy=(new_samples * TRAINING_PER_SAMPLE + TWIN_BITS * carried).sum(axis=1),
+            fixed_energy=(new_samples * TRAINING_PER_SAMPLE + TWIN_BITS * carried).sum(
+                keepdims=True
+            ),
             compute_slack=np.array([1200.0]),
             valuation=Valuation(0.3 / 20, 0.7 / 15, 200.0),
         )
-        worth = gain(edges, share[:, None, None] * twins)[:, 0]
+        worth = gain(edges, share[:, None] * twins)[:, 0]
         axes.plot(share, worth, color=colour, label=f"moved by {metres:g} m")
     axes.set_xlabel("share of last slot's data that all of them reuse (1)")
     axes.set_ylabel("gain of the edge (1)")

@@ -187,10 +187,10 @@ def _single_start(slot: Slot, edge: Integers) -> tuple[float, float]:
         one = _one_edge(slot, int(each), members)
 
         def loss(share: Array, one: Edges = one) -> float:
-            return -float(gain(one, np.clip(share, 0.0, 1.0)[None])[0])
+            return -float(gain(one, np.clip(share, 0.0, 1.0))[0])
 
         def slack(share: Array, one: Edges = one) -> float:
-            return float(one.compute_slack[0] - one.compute_slope[0] @ share)
+            return float(one.compute_slack[0] - one.compute_slope @ share)
 
         found = minimize(
             loss, np.full(int(members.sum()), 0.5), method="SLSQP",
@@ -204,12 +204,12 @@ def _single_start(slot: Slot, edge: Integers) -> tuple[float, float]:
 def _one_edge(slot: Slot, edge: int, members: Array) -> Edges:
     training = slot.training[0, members, edge].sum()
     return Edges(
-        present=np.ones((1, int(members.sum())), dtype=np.bool_),
-        new_samples=slot.new_samples[:, members],
-        old_samples=slot.old_samples[:, members],
-        label_distance=slot.label_distance[:, members],
-        slope=slot.slope[:, members, edge],
-        compute_slope=slot.compute_slope[:, members, edge],
+        first=np.zeros(1, dtype=np.int64),
+        new_samples=slot.new_samples[0, members],
+        old_samples=slot.old_samples[0, members],
+        label_distance=slot.label_distance[0, members],
+        slope=slot.slope[0, members, edge],
+        compute_slope=slot.compute_slope[0, members, edge],
         fixed_energy=slot.fixed[0, members, edge].sum(keepdims=True),
         compute_slack=np.atleast_1d(slot.compute_budget[0, edge] - training),
         valuation=slot.valuation,

@@ -254,9 +254,9 @@ def one_edge(
     columns: Sequence[Sequence[float]], budget: tuple[float, float], weights: tuple[float, float]
 ) -> Edges:
     """New and old samples, label distance, slope of energy and of compute, a column each."""
-    new, old, distance, slope, compute = (np.array([column], dtype=float) for column in columns)
+    new, old, distance, slope, compute = (np.array(column, dtype=float) for column in columns)
     return Edges(
-        present=np.ones(new.shape, dtype=bool),
+        first=np.zeros(1, dtype=np.int64),
         new_samples=new,
         old_samples=old,
         label_distance=distance,
@@ -278,12 +278,12 @@ def test_tv6_the_better_of_two_local_optima_reuses_nothing() -> None:
         (587.388, 1450 - 103.488),
         (0.3 / 20, 0.7 / 15),
     )
-    points = np.array([[[0.0, 0.0]], [[1.0, 1.0]], [[0.5, 0.5]]])
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
     np.testing.assert_allclose(
         gain(edges, points)[:, 0], [-0.01554521, -0.02965053, -0.02920769], rtol=0, atol=5.1e-9
     )
     for answer in both_ways(edges):
-        assert answer.share.tolist() == [[0.0, 0.0]]
+        assert answer.share.tolist() == [0.0, 0.0]
 
 
 def test_tv7_three_resident_twins() -> None:
@@ -295,10 +295,10 @@ def test_tv7_three_resident_twins() -> None:
         (12 + load, 1450 - load),
         (0.3 / 20, 0.7 / 21),
     )
-    to_seven_digits(gain(edges, np.zeros((1, 3))), 0.02004267)
+    to_seven_digits(gain(edges, np.zeros(3)), 0.02004267)
     for answer in both_ways(edges):
         to_seven_digits(answer.value, 0.02113534)
-        to_seven_digits(answer.share[0], [0.1847660, 0.2125788, 0.06612773])
+        to_seven_digits(answer.share, [0.1847660, 0.2125788, 0.06612773])
 
 
 def test_tv8_a_budget_that_binds() -> None:
@@ -308,7 +308,7 @@ def test_tv8_a_budget_that_binds() -> None:
     )
     for answer in both_ways(edges):
         to_seven_digits(answer.value, 0.1288163)
-        to_seven_digits(answer.share[0], [0.2850624, 0.2581952, 0.0007096177])
+        to_seven_digits(answer.share, [0.2850624, 0.2581952, 0.0007096177])
 
 
 def world(scenario: MobileUsers, users_m: object, new: object, old: object, host: object) -> State:

@@ -33,12 +33,12 @@ def random_edge(generator: np.random.Generator, twins: int, family: str) -> Edge
     energy = 12.0 + load + (unit * moved * (payload + 4500.0)).sum()
     edges = int(generator.integers(4, 22))
     return Edges(
-        present=np.ones((1, twins), dtype=bool),
-        new_samples=new[None],
-        old_samples=old[None],
-        label_distance=generator.choice([0.0, 0.2, 0.4, 0.6], (1, twins)),
-        slope=(compute + 784.0 * unit * moved * old)[None],
-        compute_slope=compute[None],
+        first=np.zeros(1, dtype=np.int64),
+        new_samples=new,
+        old_samples=old,
+        label_distance=generator.choice([0.0, 0.2, 0.4, 0.6], twins),
+        slope=compute + 784.0 * unit * moved * old,
+        compute_slope=compute,
         fixed_energy=np.array([energy]),
         compute_slack=np.array([budget - load]),
         valuation=Valuation(0.3 / 20, 0.7 / edges, 200.0),
@@ -49,9 +49,9 @@ def polished(edges: Edges, start: Array) -> float:
     """The gain that SLSQP reaches from a start, made feasible."""
 
     def loss(share: Array) -> float:
-        return -float(gain(edges, share[None])[0])
+        return -float(gain(edges, share)[0])
 
-    slack, compute = edges.compute_slack[0], edges.compute_slope[0]
+    slack, compute = edges.compute_slack[0], edges.compute_slope
     found = minimize(
         loss,
         start,
@@ -65,11 +65,9 @@ def polished(edges: Edges, start: Array) -> float:
 
 
 def best_on_a_grid(edges: Edges, points: int) -> tuple[float, Array]:
-    grid = np.array(
-        list(itertools.product(np.linspace(0, 1, points), repeat=edges.present.shape[1]))
-    )
-    grid = grid[grid @ edges.compute_slope[0] <= edges.compute_slack[0]]
-    values = gain(edges, grid[:, None, :])[:, 0]
+    grid = np.array(list(itertools.product(np.linspace(0, 1, points), repeat=len(edges.slope))))
+    grid = grid[grid @ edges.compute_slope <= edges.compute_slack[0]]
+    values = gain(edges, grid)[:, 0]
     return float(values.max()), grid[values.argmax()]
 
 
@@ -90,7 +88,7 @@ def test_no_start_of_a_local_solver_beats_the_answer(family: str) -> None:
     generator = np.random.default_rng(8)
     for _ in range(6):
         edges = random_edge(generator, int(generator.integers(2, 7)), family)
-        twins = edges.present.shape[1]
+        twins = len(edges.slope)
         starts = [np.zeros(twins), np.ones(twins), *generator.uniform(0, 1, (4, twins))]
         best = max(polished(edges, start) for start in starts)
         assert best <= allocate(edges).value[0] + NEVER_BEATEN
@@ -102,7 +100,7 @@ def test_a_local_solver_from_the_middle_often_ends_in_a_worse_optimum() -> None:
     worse = 0
     for _ in range(40):
         edges = random_edge(generator, int(generator.integers(2, 7)), "causal")
-        reached = polished(edges, np.full(edges.present.shape[1], 0.5))
+        reached = polished(edges, np.full(len(edges.slope), 0.5))
         worse += reached < allocate(edges).value[0] - 1e-6
     assert worse >= 12
 
@@ -118,21 +116,13 @@ def test_the_two_ended_form_loses_next_to_nothing(family: str) -> None:
 
 
 def stacked(edges: list[Edges]) -> Edges:
-    """Edges of different sizes as padded rows."""
-    twins = max(edge.present.shape[1] for edge in edges)
-
-    def rows(name: str) -> Array:
-        parts = (getattr(edge, name) for edge in edges)
-        return np.concatenate(
-            [np.pad(part, ((0, 0), (0, twins - part.shape[1]))) for part in parts]
-        )
-
+    """Edges of different sizes, one after the other."""
     names = ("new_samples", "old_samples", "label_distance", "slope", "compute_slope")
+    names += ("fixed_energy", "compute_slack")
+    counts = [len(edge.slope) for edge in edges]
     return Edges(
-        present=rows("present") > 0,
-        **{name: rows(name) for name in names},
-        fixed_energy=np.concatenate([edge.fixed_energy for edge in edges]),
-        compute_slack=np.concatenate([edge.compute_slack for edge in edges]),
+        first=np.cumsum([0, *counts[:-1]]),
+        **{name: np.concatenate([getattr(edge, name) for edge in edges]) for name in names},
         valuation=edges[0].valuation,
     )
 
@@ -147,13 +137,11 @@ def test_many_edges_at_once_are_answered_as_one_by_one() -> None:
         )
         for k in range(40)
     ]
+    alone = [allocate(single) for single in singles]
     together = allocate(stacked(singles))
-    for row, single in enumerate(singles):
-        alone = allocate(single)
-        assert together.value[row] == pytest.approx(alone.value[0], abs=1e-15)
-        twins = single.present.shape[1]
-        np.testing.assert_allclose(together.share[row, :twins], alone.share[0], atol=1e-6)
-        assert (together.share[row, twins:] == 0).all()
+    values, shares = ([getattr(each, name) for each in alone] for name in ("value", "share"))
+    np.testing.assert_allclose(together.value, np.concatenate(values), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(together.share, np.concatenate(shares), rtol=0, atol=1e-6)
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["resident", "causal", "balanced"]))
@@ -162,7 +150,7 @@ def test_the_order_of_twins_does_not_matter(seed: int, family: str) -> None:
     edges = random_edge(generator, 5, family)
     turn = generator.permutation(5)
     names = ("new_samples", "old_samples", "label_distance", "slope", "compute_slope")
-    turned = dataclasses.replace(edges, **{name: getattr(edges, name)[:, turn] for name in names})
+    turned = dataclasses.replace(edges, **{name: getattr(edges, name)[turn] for name in names})
     assert allocate(turned).value[0] == pytest.approx(allocate(edges).value[0], abs=1e-14)
 
 
@@ -179,7 +167,7 @@ def test_shares_keep_to_the_budget_and_to_what_there_is(seed: int) -> None:
     share = allocate(edges).share
     assert (share >= 0).all()
     assert (share <= 1).all()
-    assert share[0] @ edges.compute_slope[0] <= edges.compute_slack[0] * (1 + 1e-12)
+    assert share @ edges.compute_slope <= edges.compute_slack[0] * (1 + 1e-12)
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 100.0))
@@ -198,19 +186,11 @@ def test_the_unit_of_energy_does_not_matter(seed: int, unit: float) -> None:
 
 def test_an_edge_without_history_reuses_nothing() -> None:
     edges = random_edge(np.random.default_rng(1), 3, "resident")
-    none = np.zeros((1, 3))
+    none = np.zeros(3)
     fresh = dataclasses.replace(edges, old_samples=none, slope=none, compute_slope=none)
     answer = allocate(fresh)
     assert (answer.share == 0).all()
     assert answer.value[0] == gain(fresh, none)[0]
-
-
-def test_an_edge_without_twins_is_worth_what_it_spends() -> None:
-    edges = random_edge(np.random.default_rng(1), 3, "resident")
-    empty = dataclasses.replace(
-        edges, present=np.zeros((1, 3), dtype=bool), fixed_energy=np.zeros(1)
-    )
-    assert allocate(empty).value.tolist() == [0.0]
 
 
 def test_a_budget_just_used_up_leaves_nothing_to_reuse() -> None:
@@ -229,16 +209,16 @@ def test_energy_that_costs_nothing_more_is_all_used() -> None:
 
 
 def test_a_budget_is_met_where_newtons_method_would_go_round_in_a_circle() -> None:
-    old = np.array([[413.0, 652.0, 792.0, 766.0, 347.0, 511.0, 749.0]])
-    new = np.array([[853.0, 304.0, 740.0, 685.0, 675.0, 784.0, 684.0]])
+    old = np.array([413.0, 652.0, 792.0, 766.0, 347.0, 511.0, 749.0])
+    new = np.array([853.0, 304.0, 740.0, 685.0, 675.0, 784.0, 684.0])
     compute = 0.257737402 * old
     slope = compute.copy()
-    slope[0, 0] = 832.354258
+    slope[0] = 832.354258
     edges = Edges(
-        present=old > 0,
+        first=np.zeros(1, dtype=np.int64),
         new_samples=new,
         old_samples=old,
-        label_distance=np.zeros((1, 7)),
+        label_distance=np.zeros(7),
         slope=slope,
         compute_slope=compute,
         fixed_energy=np.array([2745.085667]),
@@ -248,7 +228,7 @@ def test_a_budget_is_met_where_newtons_method_would_go_round_in_a_circle() -> No
     answer = allocate(edges)
     start = np.full(7, 0.2)
     assert polished(edges, start) <= answer.value[0] + NEVER_BEATEN
-    assert answer.share[0] @ compute[0] == pytest.approx(270.321489)
+    assert answer.share @ compute == pytest.approx(270.321489)
     assert allocate_two_ended(edges).value[0] == pytest.approx(answer.value[0], abs=1e-15)
 
 
@@ -257,8 +237,12 @@ def test_an_overloaded_edge_is_infeasible_and_a_malformed_one_is_not() -> None:
     with pytest.raises(Infeasible, match=r"edge 0 lacks 3 of its budget"):
         allocate(dataclasses.replace(edges, compute_slack=np.array([-3.0])))
     with pytest.raises(InvalidArgument, match=r"slope is -1\.0"):
-        dataclasses.replace(edges, slope=np.array([[-1.0, 0.0, 0.0]]))
+        dataclasses.replace(edges, slope=np.array([-1.0, 0.0, 0.0]))
     with pytest.raises(InvalidArgument, match="shapes must be equal"):
-        dataclasses.replace(edges, old_samples=np.zeros((1, 2)))
-    with pytest.raises(InvalidArgument, match="edges, twins"):
-        dataclasses.replace(edges, fixed_energy=np.zeros(2), compute_slack=np.zeros(2))
+        dataclasses.replace(edges, old_samples=np.zeros(2))
+    with pytest.raises(InvalidArgument, match="shapes must be equal"):
+        dataclasses.replace(edges, fixed_energy=np.zeros(2))
+    with pytest.raises(InvalidArgument, match="it must rise from 0, below 3"):
+        dataclasses.replace(
+            edges, first=np.array([0, 3]), fixed_energy=np.zeros(2), compute_slack=np.zeros(2)
+        )

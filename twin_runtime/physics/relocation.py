@@ -194,7 +194,12 @@ def saturation(*, energy: Real, scale: Real) -> Array:
     """Norm of an energy (>= 0), in [0, 1): tanh(energy / (4 scale)), scale > 0. [P3] (22)."""
     spent, unit = non_negative("energy", energy), positive("scale", scale)
     broadcast(energy=spent, scale=unit)
-    level: Array = np.tanh(spent / (4.0 * unit))
+    return saturation_level(spent, unit)
+
+
+def saturation_level(energy: Array, scale: Array | float) -> Array:
+    """`saturation` of what has been checked, for the inner loops of solvers."""
+    level: Array = np.tanh(energy / (4.0 * scale))
     return level
 
 
@@ -209,8 +214,11 @@ def saturation_curvature(*, energy: Real, scale: Real) -> Array:
 
 
 def saturation_derivatives(*, level: Array, scale: Real) -> tuple[Array, Array]:
-    """Slope and second derivative where Norm is `level`, a `saturation`. [P3] (22)(30)."""
-    unit = 4.0 * positive("scale", scale)
+    """Slope and second derivative where Norm is `level`, a `saturation`. [P3] (22)(30).
+
+    Unchecked: who has a level has checked the scale.
+    """
+    unit = 4.0 * np.asarray(scale)
     slope: Array = (1.0 - level * level) / unit
     curvature: Array = -2.0 * level * slope / unit
     return slope, curvature

@@ -85,7 +85,14 @@ def data_utility(*, samples: Real, label_distance: Real, fit: AccuracyFit = FITT
     count = non_negative("samples", samples)
     quality = data_quality(label_distance=label_distance, fit=fit)
     broadcast(samples=count, label_distance=quality)
-    return quality - fit.loss * np.exp(-fit.rate * (fit.scale_per_sample * count) ** quality)
+    return utility_of_quality(count, quality, fit)
+
+
+def utility_of_quality(samples: Array, quality: Array, fit: AccuracyFit) -> Array:
+    """`data_utility` of what has been checked, for the inner loops of solvers."""
+    decay = np.exp(-fit.rate * (fit.scale_per_sample * samples) ** quality)
+    utility: Array = quality - fit.loss * decay
+    return utility
 
 
 def data_utility_slope(*, samples: Real, label_distance: Real, fit: AccuracyFit = FITTED) -> Array:

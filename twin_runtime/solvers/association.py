@@ -114,20 +114,17 @@ def place(slot: Slot, edge: Integers) -> Placement:
     host = indices("edge", edge, slot.edges)
     if host.shape != slot.new_samples.shape:
         raise InvalidArgument(f"edge has the shape {host.shape}; it must be [worlds, twins]")
-    row = host + slot.edges * np.arange(slot.worlds)[:, None]
-    order = np.argsort(row, axis=None, kind="stable")
-    used, start, count = np.unique(row.ravel()[order], return_index=True, return_counts=True)
-    column = np.arange(count.max())
-    present = column < count[:, None]
-    member = order[np.where(present, start[:, None] + column, 0)]
-    rows = _rows(slot, used, member % slot.twins, present)
-    best = allocate(rows)
-    share = np.zeros(host.size)
-    share[member[present]] = best.share[present]
-    worlds = used // slot.edges
-    value, bound = np.zeros(slot.worlds), np.zeros(slot.worlds)
-    np.add.at(value, worlds, best.value)
-    np.add.at(bound, worlds, best.bound)
+    row = (host + slot.edges * np.arange(slot.worlds)[:, None]).ravel()
+    order = np.argsort(row, kind="stable")
+    row = row[order]
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    best = allocate(_edges(slot, order, row % slot.edges, first))
+    share = np.empty(host.size)
+    share[order] = best.share
+    value, bound = np.zeros((2, slot.worlds))
+    world = row[first] // slot.edges
+    np.add.at(value, world, best.value)
+    np.add.at(bound, world, best.bound)
     return Placement(host, share.reshape(host.shape), value, bound)
 
 
@@ -145,10 +142,9 @@ def worth(slot: Slot, edge: Integers, members: Booleans) -> Array:
     todo = np.flatnonzero(fits & members.any(axis=1))
     for start in range(0, len(todo), ROWS_MAX):
         some = todo[start : start + ROWS_MAX]
-        order = np.argsort(~members[some], axis=1, kind="stable")
-        order = order[:, : members[some].sum(axis=1).max()]
-        present = np.take_along_axis(members[some], order, axis=1)
-        values[some] = allocate(_rows(slot, edge[some], order, present)).value
+        row, twin = np.nonzero(members[some])
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        values[some] = allocate(_edges(slot, twin, edge[some][row], first)).value
     return values
 
 
@@ -176,20 +172,20 @@ def _only_world(slot: Slot) -> None:
         raise InvalidArgument(f"slot has {slot.worlds} worlds; this is decided one by one")
 
 
-def _rows(slot: Slot, row: Integers, twin: Integers, present: Booleans) -> Edges:
-    """Edges, numbered through all worlds, with their twins `[rows, twins]`."""
-    world, edge = row // slot.edges, row % slot.edges
-    at = world[:, None], twin
-    there = (*at, edge[:, None])
-    load = np.where(present, slot.training[there], 0.0).sum(axis=1)
+def _edges(slot: Slot, twin: Integers, edge: Integers, first: Integers) -> Edges:
+    """Twins, numbered through all worlds, on these edges of theirs, edge after edge."""
+    there = twin * slot.edges + edge
+    training = slot.training.ravel()[there]
+    fixed = slot.moving.ravel()[there] + slot.synchronisation.ravel()[there] + training
+    budget = slot.compute_budget[twin[first] // slot.twins, edge[first]]
     return Edges(
-        present=present,
-        new_samples=slot.new_samples[at],
-        old_samples=slot.old_samples[at],
-        label_distance=slot.label_distance[at],
-        slope=slot.slope[there],
-        compute_slope=slot.compute_slope[there],
-        fixed_energy=np.where(present, slot.fixed[there], 0.0).sum(axis=1),
-        compute_slack=np.maximum(slot.compute_budget[world, edge] - load, 0.0),
+        first=first,
+        new_samples=slot.new_samples.ravel()[twin],
+        old_samples=slot.old_samples.ravel()[twin],
+        label_distance=slot.label_distance.ravel()[twin],
+        slope=slot.slope.ravel()[there],
+        compute_slope=slot.compute_slope.ravel()[there],
+        fixed_energy=np.add.reduceat(fixed, first),
+        compute_slack=np.maximum(budget - np.add.reduceat(training, first), 0.0),
         valuation=slot.valuation,
     )
