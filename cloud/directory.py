@@ -20,9 +20,10 @@ what came after it. Twins of an edge that an operator calls lost are activated e
 the same way; those of an edge that drains move.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
+from cloud.assignments import Assignments
+from cloud.blobs import Precopy
 from cloud.departures import Departures
 from cloud.edges import EDGE_ROW, Edges
 from cloud.events import EVENTS_ROW, Events
@@ -37,10 +38,8 @@ from twin_runtime.core.limits import (
     MOVES_AT_ONCE_MAX,
     ORDERS_MAX,
     REPUBLISH_PAUSE_S,
-    REPUBLISH_TWINS_MAX,
     TWINS_PER_CLOUD_MAX,
 )
-from twin_runtime.core.messages import Assignment
 from twin_runtime.core.orders import Activate, Activated, Checkpoint, Release, Seal, Sealed
 from twin_runtime.core.ownership import Placement
 
@@ -56,10 +55,11 @@ class Directory:
         self.edges = Edges()
         self.events = Events()
         self.moves = Moves()
+        self.precopy = Precopy(self.edges, self.snapshots)
         self._departures = Departures()
         self._homeless: dict[str, None] = {}  # heard of before any edge was
         self._orders = Reminders()
-        self._repeat: Iterator[str] | None = None  # the round of assignments that is under way
+        self.assignments = Assignments(self.placements)
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Load everything; orders that were not confirmed are due at once."""
@@ -89,7 +89,7 @@ class Directory:
         if placement is None:
             self._create(twin, now, fx)
         elif placement.phase != "activating" and known_epoch != placement.epoch:
-            self._assign(twin, placement, fx)
+            self.assignments.say(twin, placement, fx)
 
     def _create(self, twin: str, now: Now, fx: Effects) -> None:
         if len(self.placements) >= TWINS_PER_CLOUD_MAX:
@@ -111,10 +111,6 @@ class Directory:
         for twin in list(self._homeless):
             del self._homeless[twin]
             self._create(twin, now, fx)
-
-    def _assign(self, twin: str, placement: Placement, fx: Effects) -> None:
-        assignment = Assignment(edge=placement.owner, epoch=placement.epoch)
-        fx.sends.append(Send(topics.assign(twin), messages.encode(assignment), retain=True))
 
     def where(self, twin: str) -> tuple[Refused | None, dict[str, str | int]]:
         """Which edge owns a twin, at which epoch, and where it is going."""
@@ -214,12 +210,17 @@ class Directory:
         if moving is None:
             text = f"{twin} is on its way to {placement.owner} already; ask again when it is there"
             return Refused("busy", text)
-        self.moves.take(key, twin, target, fx)
-        if moving != placement:
-            self._seal(twin, moving, now, fx)
+        if not self.precopy.begins(twin, placement, EdgeId(target), key, now.monotonic_s):
+            self._begin(twin, moving, key, now, fx)
         return None
 
+    def _begin(self, twin: str, moving: Placement, key: str, now: Now, fx: Effects) -> None:
+        self.moves.take(key, twin, str(moving.target), fx)
+        if moving != self.placements[twin]:
+            self._seal(twin, moving, now, fx)
+
     def _seal(self, twin: str, moving: Placement, now: Now, fx: Effects) -> None:
+        self.precopy.end(twin)
         self.moves.begin(twin, moving.owner, now.monotonic_s)
         self._give(twin, moving, now, fx)
         fx.count("moves_total", "begun")
@@ -244,7 +245,7 @@ class Directory:
         if owned:
             self._place(event.twin, owned, now.monotonic_s)
             fx.writes.append(_placement_row(event.twin, owned))
-            self._assign(event.twin, owned, fx)
+            self.assignments.say(event.twin, owned, fx)
             self._moved(event.twin, owned, now, fx)
         elif placement is None or not ownership.is_current(placement, edge, event.epoch):
             self._depose(edge, event.twin, fx)
@@ -277,12 +278,14 @@ class Directory:
 
     def _drain(self, edge: str, now: Now, fx: Effects) -> None:
         for twin in self._departures.of(edge, ORDERS_MAX):
-            if len(self.moves) >= MOVES_AT_ONCE_MAX:
+            if len(self.moves) + len(self.precopy) >= MOVES_AT_ONCE_MAX:
                 return
             placed = self.placements[twin]
             if placed.phase == "sealing" and placed.target != edge:
                 self._departures.settled(edge, twin)  # it is going already
-            elif placed.phase != "activating":  # or else: when it has arrived
+            elif placed.phase == "activating" or twin in self.precopy:
+                continue  # its turn comes when it has arrived, or may go
+            else:
                 self._retarget(twin, edge, now, fx)
 
     def _leave_lost(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
@@ -301,7 +304,8 @@ class Directory:
         assert target is not None, f"{twin} has nowhere to go"
         moving = ownership.move(self.placements[twin], target)
         assert moving is not None, f"{twin} is being activated"
-        self._seal(twin, moving, now, fx)
+        if not self.precopy.begins(twin, self.placements[twin], target, "", now.monotonic_s):
+            self._seal(twin, moving, now, fx)
 
     # --- checkpoints --------------------------------------------------------------------
 
@@ -329,32 +333,16 @@ class Directory:
 
     # --- what is repeated ---------------------------------------------------------------
 
-    def repeat_assignments(self, fx: Effects) -> bool:
-        """Repeat some assignments, since the broker may have forgotten them; whether more
-        are to come in this round."""
-        if self._repeat is None:
-            self._repeat = iter(list(self.placements))
-        batch = list(islice(self._repeat, REPUBLISH_TWINS_MAX))
-        for twin in batch:
-            placement = self.placements[twin]
-            if placement.phase != "activating":
-                self._assign(twin, placement, fx)
-        if len(batch) == REPUBLISH_TWINS_MAX:
-            return True
-        self._repeat = None
-        return False
-
-    def begin_again(self) -> None:
-        """Whatever was said may be lost: repeat all assignments, from the first."""
-        self._repeat = None
-
     def settle(self, now: Now, fx: Effects, *, connected: bool) -> None:
         """Let twins leave, say what this batch made stable, send the orders that are due."""
+        for twin, moving, key in self.precopy.ended(self.placements, now.monotonic_s):
+            self._begin(twin, moving, key, now, fx)
         self._depart(now, fx)
         self.events.settle(fx)
         self.snapshots.say(fx)
         if not connected:
             return
+        self.precopy.settle(self.placements, now.monotonic_s, fx)
         for twin in self._orders.take(now.monotonic_s, ORDERS_MAX):
             self._order(twin, fx)
         next_s = self._orders.next_s()
@@ -368,7 +356,9 @@ class Directory:
         order: Activate | Seal = Seal(store=store, twin=twin, epoch=placement.epoch)
         if placement.phase == "activating":
             snapshot = self.snapshots.of(twin)
-            order = Activate(store=store, twin=twin, epoch=placement.epoch, snapshot=snapshot)
+            about = {"store": store, "twin": twin, "epoch": placement.epoch, "snapshot": snapshot}
+            source = self.moves.source(twin) if snapshot and snapshot.blobs else None
+            order = Activate(**about, source=source)
         fx.sends.append(Send(topics.order(placement.owner), messages.encode(order)))
 
     def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:

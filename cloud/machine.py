@@ -18,6 +18,9 @@ from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Answer,
     Asked,
+    Attach,
+    BlobComplete,
+    BlobFailed,
     Connected,
     Disconnected,
     Effects,
@@ -29,6 +32,7 @@ from twin_runtime.core.effects import (
     NewestDecision,
     NewestEvent,
     Now,
+    Refused,
     Request,
     Row,
     Send,
@@ -42,6 +46,7 @@ from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PAUSE_S, REPU
 from twin_runtime.core.orders import (
     Activated,
     Checkpoint,
+    Fetched,
     Hello,
     Sealed,
 )
@@ -95,7 +100,7 @@ class CloudMachine:
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
         if now.monotonic_s >= self._repeat_due_s:
-            more = self.directory.repeat_assignments(fx)
+            more = self.directory.assignments.repeat(fx)
             pause_s = REPUBLISH_PAUSE_S if more else REPUBLISH_PERIOD_S
             self._repeat_due_s = now.monotonic_s + pause_s
         if self._association is not None:
@@ -112,13 +117,17 @@ class CloudMachine:
                 self._hear(topic, payload, now, fx)
             case Asked(number, request):
                 fx.answers.append(self._answer(number, request, now, fx))
+            case BlobComplete(sha256):
+                self.directory.snapshots.blobs.complete(sha256)
+            case BlobFailed(sha256):
+                self.directory.snapshots.blobs.failed(sha256, now.monotonic_s)
             case JobEnded() if self._association is not None:
                 self._association.ended(event, now, fx)
             case Connected():
                 self._connected = True
                 self._say("online", now, fx)
                 self._repeat_due_s = now.monotonic_s
-                self.directory.begin_again()
+                self.directory.assignments.begin_again()
             case Disconnected():
                 self._connected = False
                 self._beat_due_s = self._repeat_due_s = NEVER
@@ -128,6 +137,8 @@ class CloudMachine:
     def _answer(self, number: int, request: Request, now: Now, fx: Effects) -> Answer:
         directory = self.directory
         match request:
+            case Attach(twin):
+                return Answer(number, Refused("not_owner", f"only its edge may change {twin}"))
             case Move(twin, target, key):
                 return Answer(number, directory.move(twin, target, now, fx, key))
             case SetEdge():
@@ -144,6 +155,10 @@ class CloudMachine:
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
         return {"twins": self._phases}
+
+    def wants_blob(self, sha256: str) -> bool:
+        """Whether this blob is to be kept."""
+        return self.directory.snapshots.blobs.wants(sha256)
 
     def _phases(self) -> dict[str, int]:
         counted = Counter(placed.phase for placed in self.directory.placements.values())
@@ -173,6 +188,8 @@ class CloudMachine:
                     self._association.edge_at(edge, event.position, fx)
             case Activated():
                 self.directory.activated(edge, event, now, fx)
+            case Fetched():
+                self.directory.precopy.fetched(edge, event)
             case Sealed():
                 self.directory.sealed(edge, event, now, fx)
             case Checkpoint():

@@ -82,6 +82,11 @@ class Moves:
         """The twin is being sealed at `source`; a move that changes its target began before."""
         self._moving.setdefault(twin, Moving(source, now_s))
 
+    def source(self, twin: str) -> str | None:
+        """Who handed over a twin that is not yet owned again, if that is known."""
+        moving = self._moving.get(twin)
+        return moving.source if moving else None
+
     def end(self, twin: str) -> Moving | None:
         """The twin is owned again, or moves no more; what is known of its move."""
         return self._moving.pop(twin, None)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from twin_runtime.core import messages, topics
+from twin_runtime.core.blobs import Blobs
 from twin_runtime.core.effects import Effects, Put, Row, Send
 from twin_runtime.core.limits import STABLE_MARKS_MAX
 from twin_runtime.core.messages import Snapshot
@@ -26,6 +27,7 @@ class Snapshots:
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}
         self._marks: dict[str, list[StableMark]] = {}
+        self.blobs = Blobs()  # what they refer to
 
     def restore(self, row: Row) -> None:
         self._keep(messages.parse(messages.SNAPSHOT, row.value), row.value)
@@ -74,3 +76,4 @@ class Snapshots:
         self._kept[snapshot.twin] = Kept(
             snapshot.session, snapshot.last_seq, snapshot.revision, row
         )
+        self.blobs.refer(snapshot.twin, snapshot.blobs)

@@ -9,6 +9,7 @@ import click
 from edge_node.config import EdgeConfig
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
+from twin_runtime.adapters import blobs_http
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
@@ -32,6 +33,7 @@ def start(config: Path) -> int:
             filters=topics.edge_filters(settings.id),
             store_name="edge.sqlite",
             logs={HISTORY: bound},
+            blob_routes=blobs_http.writing,
         )
         await run_service(edge, settings)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append
 from twin_runtime.core.limits import HISTORY_REPORTS_MAX
-from twin_runtime.core.twin import Applied
+from twin_runtime.core.twin import Applied, Twin
 
 HISTORY = "history"
 
@@ -51,6 +51,12 @@ class Past:
             entry = self._open[key] = _Entry(key, session, wall_ms)
         entry.reports += map(messages.encode_received, outcome.applied)
         entry.revision = outcome.twin.revision
+
+    def interrupt(self, twin: Twin) -> None:
+        """The twin's next revision is no report's: what follows begins a new entry."""
+        entry = self._open.pop(f"{twin.twin}/{twin.epoch}", None)
+        if entry is not None:
+            self._full.append(entry)
 
     def take(self) -> Iterator[Append]:
         """All of it as writes, oldest first for each twin; then there is nothing more."""

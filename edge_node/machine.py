@@ -16,6 +16,11 @@ from zlib import crc32
 from edge_node.twins import Twins
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
+    Answer,
+    Asked,
+    Attach,
+    BlobComplete,
+    BlobFailed,
     Connected,
     Disconnected,
     Effects,
@@ -33,6 +38,7 @@ from twin_runtime.core.messages import Place, Status
 from twin_runtime.core.orders import (
     Activate,
     Activated,
+    Fetch,
     Hello,
     Release,
     Seal,
@@ -65,17 +71,7 @@ class EdgeMachine:
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
         fx = Effects()
         for event in events:
-            match event:
-                case Message(topic, payload):
-                    self._hear(topic, payload, now, fx)
-                case Connected():
-                    self._connected(now, fx)
-                case Disconnected():
-                    self._beat_due_s = NEVER
-                    self._twins.disconnected()
-                case Stopping():
-                    self._say("offline", now, fx)
-                    self._twins.cloud_returned()  # so that all that changed is checkpointed
+            self._take(event, now, fx)
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
             self._hello(fx)
@@ -84,6 +80,25 @@ class EdgeMachine:
             fx.wake_by(self._beat_due_s - now.monotonic_s)
         return fx
 
+    def _take(self, event: Event, now: Now, fx: Effects) -> None:
+        match event:
+            case Message(topic, payload):
+                self._hear(topic, payload, now, fx)
+            case Connected():
+                self._connected(now, fx)
+            case Asked(number, Attach() as wanted):
+                fx.answers.append(Answer(number, self._twins.attach(wanted)))
+            case BlobComplete():
+                self._twins.blobs.complete(event, fx)
+            case BlobFailed():
+                self._twins.blobs.failed(event, now, fx)
+            case Disconnected():
+                self._beat_due_s = NEVER
+                self._twins.disconnected()
+            case Stopping():
+                self._say("offline", now, fx)
+                self._twins.cloud_returned()  # so that all that changed is checkpointed
+
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
         totals = self._twins.counters.totals
@@ -91,6 +106,10 @@ class EdgeMachine:
             "twins": self._twins.phases,
             **{name: partial(totals.__getitem__, name) for name in totals},
         }
+
+    def wants_blob(self, sha256: str) -> bool:
+        """Whether this blob is to be kept."""
+        return self._twins.blobs.wants(sha256)
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:
@@ -110,12 +129,14 @@ class EdgeMachine:
     def _obey(self, payload: bytes, fx: Effects) -> None:
         order = messages.parse(orders.ORDER, payload)
         match order:
-            case Activate() | Seal() | Release() if order.store != self._store_id:
+            case Activate() | Fetch() | Seal() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")
             case Activate():
                 if self._twins.activate(order, fx):
                     activated = Activated(twin=order.twin, epoch=order.epoch)
                     fx.sends.append(Send(topics.event(self._edge), messages.encode(activated)))
+            case Fetch():
+                self._twins.blobs.copy_ahead(order, fx)
             case Seal():
                 self._twins.seal(order, fx)
             case Release():

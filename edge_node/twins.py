@@ -17,16 +17,18 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from edge_node.blobs import EdgeBlobs
 from edge_node.checkpoints import Checkpoints, packets
 from edge_node.counters import DeviceCounters
 from edge_node.history import Past
 from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
-from twin_runtime.core.effects import Delete, Effects, Note, Now, Put, Row, Send
+from twin_runtime.core.effects import Attach, Delete, Effects, Note, Now, Put, Refused, Row, Send
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.features import Feature
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
+    BLOBS_PER_TWIN_MAX,
     REFUSAL_PERIOD_S,
     REFUSALS_REMEMBERED_MAX,
     REPUBLISH_PAUSE_S,
@@ -94,6 +96,7 @@ class Twins:
         self._returned = False
         self._refused_s: dict[str, float] = {}
         self.counters = DeviceCounters()
+        self.blobs = EdgeBlobs(edge)
 
     def restore(self, rows: Iterable[Row], fx: Effects) -> None:
         """Load what is held; tell the cloud of all of it once, since its last answer is
@@ -105,6 +108,7 @@ class Twins:
                 phase = Phase.ACTIVE if row.kind == TWIN_ROW else Phase.SEALED
                 twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
                 self._hold(twin._replace(phase=phase))
+                self.blobs.refer(row.key, twin.blobs)
                 self._checkpoints.restore(row.key)
                 fx.shown.append((row.key, self._thing(row.key)))
 
@@ -208,6 +212,28 @@ class Twins:
         if len(self._refused_s) > REFUSALS_REMEMBERED_MAX:
             del self._refused_s[next(iter(self._refused_s))]
 
+    # --- from whoever asks --------------------------------------------------------------
+
+    def attach(self, wanted: Attach) -> Refused | None:
+        """Let a twin refer to a blob by a name, or to none by that name."""
+        twin_id, name, ref = wanted
+        twin = self._twins.get(twin_id)
+        if twin is None or twin.phase is Phase.ABSENT:
+            return Refused("unknown_twin", f"{twin_id} is not owned by {self._edge}")
+        if twin.phase is Phase.SEALED:
+            return Refused("moving", f"{twin_id} moves to another edge: ask again in a second")
+        if twin.blobs.get(name) == ref:
+            return None if ref else Refused("unknown_blob", f"{twin_id} has no blob {name!r}")
+        changed = core.attach(twin, name, ref)
+        if changed is None:
+            text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
+            return Refused("too_many_blobs", text)
+        self._past.interrupt(twin)
+        self._twins[twin_id] = changed
+        self._written[twin_id] = None
+        self.blobs.refer(twin_id, changed.blobs)
+        return None
+
     # --- from the cloud -----------------------------------------------------------------
 
     def activate(self, order: Activate, fx: Effects) -> bool:
@@ -222,6 +248,7 @@ class Twins:
             fx.count("fenced_total", "activate")
             return held is not None and (held.phase, held.epoch) == (Phase.ACTIVE, order.epoch)
         self._hold(twin)
+        self.blobs.refer(order.twin, twin.blobs, order.source)
         self._live.pop(order.twin, None)
         self._written[order.twin] = None
         if held is not None:
@@ -248,6 +275,7 @@ class Twins:
             fx.count("fenced_total", "release")
             return
         self._hold(absent)
+        self.blobs.refer(order.twin, {})
         self._live.pop(order.twin, None)
         self.counters.forget(order.twin)
         for table in (self._written, self._answered, self._changed, self._waiting):
@@ -308,6 +336,7 @@ class Twins:
         self._publish_changed(now, fx)
         self._checkpoint(now, fx)
         self._repeat_levels(now, fx)
+        self.blobs.settle(now, fx)
         self._written, self._answered, self._changed = {}, {}, {}
 
     def _acknowledgement(self, twin: Twin) -> Send:

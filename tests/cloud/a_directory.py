@@ -21,13 +21,10 @@ from twin_runtime.core.messages import (
 )
 from twin_runtime.core.orders import (
     ORDER,
-    Activate,
     Activated,
     Checkpoint,
-    Release,
-    Seal,
+    Order,
     Sealed,
-    Stable,
 )
 
 
@@ -113,7 +110,7 @@ def snapshot(twin: str = "d-1", revision: int = 1, epoch: int = 1, **fields: Any
     return Snapshot(twin=twin, epoch=epoch, revision=revision, **content)
 
 
-def orders(fx: Effects, edge: str = "e-1") -> list[Activate | Seal | Release | Stable]:
+def orders(fx: Effects, edge: str = "e-1") -> list[Order]:
     return [
         messages.parse(ORDER, send.payload) for send in fx.sends if send.topic == topics.order(edge)
     ]

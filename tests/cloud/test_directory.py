@@ -142,7 +142,7 @@ def test_all_assignments_are_repeated_but_those_not_confirmed() -> None:
     world = owning("d-1", "d-2")
     world.online("d-3")
     fx = Effects()
-    assert not world.directory.repeat_assignments(fx)
+    assert not world.directory.assignments.repeat(fx)
     assert sorted(assigned(fx)) == ["d-1", "d-2"]
 
 
@@ -241,8 +241,8 @@ def test_g4_a_checkpoint_from_before_the_loss_is_refused_after_it() -> None:
 def test_assignments_are_repeated_a_few_at_a_time() -> None:
     world = owning(*(f"d-{n:03}" for n in range(REPUBLISH_TWINS_MAX + 1)))
     first, second = Effects(), Effects()
-    assert world.directory.repeat_assignments(first)
-    assert not world.directory.repeat_assignments(second)
+    assert world.directory.assignments.repeat(first)
+    assert not world.directory.assignments.repeat(second)
     assert (len(first.sends), len(second.sends)) == (REPUBLISH_TWINS_MAX, 1)
 
 

@@ -11,7 +11,11 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter
 
-from twin_runtime.adapters import metrics, mqtt_bus, things_http
+from twin_runtime.adapters import blobs_http, metrics, mqtt_bus, things_http
+from twin_runtime.adapters.blob_files import BlobFiles
+from twin_runtime.adapters.blob_threads import BlobThreads
+from twin_runtime.adapters.blob_transport import BlobTransport
+from twin_runtime.adapters.blobs_http import BlobRoutes
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
@@ -33,6 +37,10 @@ class ServiceMachine(Machine, Protocol):
 
     def readings(self) -> Mapping[str, metrics.Reading]:
         """Its own metrics: by name, the function that knows the present value."""
+        ...
+
+    def wants_blob(self, sha256: str) -> bool:
+        """Whether this blob is to be kept."""
         ...
 
 
@@ -59,6 +67,7 @@ class Service:
     store_name: str
     logs: Mapping[str, LogBound] = field(default_factory=dict)
     routes: Callable[[Questions, Store], APIRouter] | None = None  # what else is served over HTTP
+    blob_routes: Callable[[BlobRoutes], APIRouter] = blobs_http.reading
 
 
 async def run_service(service: Service, config: ServiceConfig) -> None:
@@ -69,21 +78,31 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         machine = service.machine(store.store_id)
         clock, health = SystemClock(), Health()
         view: dict[str, Any] = {}
-        bus = _bus(service, config)
-        readings = {**_bus_readings(bus), **machine.readings()}
+        bus, files = _bus(service, config), BlobFiles(folder / "blobs")
+        readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(view, health, recorder.render, config.site)
         inbox = Inbox()
         questions = Questions(inbox.push)
         if service.routes is not None:
             app.include_router(service.routes(questions, store))
+        threads = BlobThreads()
+        app.include_router(service.blob_routes(BlobRoutes(files, threads, view, questions.ask)))
+        blobs = BlobTransport(
+            *(bus, service.identity, files),
+            tell=inbox.push,
+            wanted=machine.wants_blob,
+            recorder=recorder,
+            offload=threads.do,
+        )
         jobs = JobProcess(lambda ended: inbox.push((ended,)))
-        ports = Ports(bus, store, clock, recorder, health, view, answer=questions.answer)
-        ports.begin = jobs.begin
+        ports = Ports(blobs, store, clock, recorder, health, view, answer=questions.answer)
+        ports.begin, ports.fetch = jobs.begin, blobs.fetch
         spare_the_old()
         beside = {"http": things_http.serve(app, listener), "collector": collect_daily()}
-        beside["jobs"] = jobs.run()
+        beside["jobs"], beside["blobs"] = jobs.run(), blobs.run()
         await run_process(machine, ports, inbox, beside)
+        threads.close()
         store.close()
 
 
@@ -97,6 +116,10 @@ def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
         will=Send(topics.status(service.identity), gone, retain=True),
         session=gmqtt_session,
     )
+
+
+def _blob_readings(files: BlobFiles) -> dict[str, metrics.Reading]:
+    return {"blobs_held": lambda: len(files), "blob_bytes_held": lambda: files.bytes_held}
 
 
 def _bus_readings(bus: mqtt_bus.MqttBus) -> dict[str, metrics.Reading]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.messages import BlobRef
 
 _TOPIC_CHARS_MAX = 160  # of a topic that is logged: ours end below, a stranger's at 64 KiB
 
@@ -109,7 +110,15 @@ class NewestDecision(NamedTuple):
     """A request: the number of the last receipt of the association."""
 
 
-Request = Move | SetEdge | ListEdges | NewestEvent | NewestDecision | WhoOwns
+class Attach(NamedTuple):
+    """A request: let a twin refer to a blob by `name`, or to none by that name (None)."""
+
+    twin: str
+    name: str
+    blob: BlobRef | None
+
+
+Request = Attach | Move | SetEdge | ListEdges | NewestEvent | NewestDecision | WhoOwns
 
 
 class Asked(NamedTuple):
