@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from deploy.api import Unreachable, answer, api_client, reads_the_api, send
+from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, send
 from deploy.journey import Event, Journey, in_words
 from deploy.tables import changes, heading, print_table, thing_table, things_table
 from twin_runtime.core.limits import THINGS_PAGE_MAX
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import httpx
 
 _POLL_PERIOD_S = 1.0
+_MOVE_POLL_PERIOD_S = 0.05  # a move takes about as long
+_MOVE_WAIT_S = 30.0  # with blobs; beyond it an edge is away
 
 
 @click.group()
@@ -75,10 +77,31 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
 @click.option("--to", "edge", required=True, metavar="EDGE", help="The edge that is to own it.")
 @reads_the_api
 def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
-    """Let another edge own a twin; the API must be the cloud's. Repeating it does no harm."""
+    """Let another edge own a twin, and wait until it does; the API must be the cloud's.
+    Repeating it does no harm."""
     with api_client(api) as client:
-        moved = answer(send(client, "POST", "/api/v1/moves", {"twin": twin_id, "to": edge}))
-    click.echo(json.dumps(moved) if as_json else f"{twin_id} moves to {edge}")
+        journey = Journey(client, twin_id)
+        before = journey.news()
+        answer(send(client, "POST", "/api/v1/moves", {"twin": twin_id, "to": edge}))
+        there = [event for event in before if event.get("owner") == edge]
+        arrival = there[0] if there else _arrival(journey, edge)
+    if arrival is None:
+        raise Refused(
+            f"{twin_id} is not on {edge} after {_MOVE_WAIT_S:g} s: the move goes on by itself,"
+            f" and `diten twin watch {twin_id}` shows it"
+        )
+    click.echo(json.dumps(arrival) if as_json else in_words(arrival))
+
+
+def _arrival(journey: Journey, edge: str) -> Event | None:
+    """The event with which `edge` owns the twin; None: it did not come in time."""
+    deadline_s = time.monotonic() + _MOVE_WAIT_S
+    while time.monotonic() < deadline_s:
+        for event in journey.news():
+            if event["kind"] == "owned" and event["to"] == edge:
+                return event
+        time.sleep(_MOVE_POLL_PERIOD_S)
+    return None
 
 
 def _print_thing(thing: dict[str, Any]) -> None:

@@ -1,12 +1,15 @@
 """`diten twin watch` on a twin that moves: where it is, and each move as it happens."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
+from deploy import twin_commands
 from deploy.api import api_client
 from deploy.journey import Journey, in_words
 from tests.deploy.test_twin_commands import Committed, read_until, served, watching
@@ -108,3 +111,27 @@ def test_a_journey_that_is_stuck_says_where(rig: Rig) -> None:
 
         wait_for("the move ends", has_arrived)
     assert arrived[-1]["to"] == target
+
+
+@pytest.mark.system
+def test_move_waits_until_the_twin_is_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = f"http://127.0.0.1:{rig.cloud.settings['http']['port']}"
+    twin = rig.devices[0]
+    source = httpx.get(f"{api}/api/v1/twins/{twin}", timeout=5).json()["owner"]
+    target = "e-2" if source == "e-1" else "e-1"
+
+    def moved(to: str, *options: str) -> Result:
+        arguments = ["move", twin, "--to", to, "--api", api, *options]
+        return CliRunner().invoke(twin_commands.twin, arguments)
+
+    there = moved(target)
+    assert there.exit_code == 0
+    assert re.search(rf"owned by {target} at epoch 2, from {source}, paused \d+ ms$", there.stdout)
+    assert moved(target).stdout.endswith(f"owned by {target} at epoch 2\n")
+    back = json.loads(moved(source, "--json").stdout)
+    assert (back["to"], back["epoch"], back["from"]) == (source, 3, target)
+    monkeypatch.setattr(twin_commands, "_MOVE_WAIT_S", 0.2)
+    rig.kill(target)
+    late = moved(target)
+    assert late.exit_code == 1
+    assert f"{twin} is not on {target} after 0.2 s: the move goes on by itself" in late.stderr
