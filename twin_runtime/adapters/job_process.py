@@ -99,6 +99,6 @@ def _serve(jobs: BinaryIO, outcomes: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
-        _serve(sys.stdin.buffer, answers)
+    answers = os.fdopen(os.dup(1), "wb")  # closed last: a failure is told before it is seen
+    os.dup2(2, 1)
+    _serve(sys.stdin.buffer, answers)
