@@ -52,7 +52,7 @@ class JobProcess:
         except TimeoutError:
             await self._kill()
             return JobEnded(job.name, failure=f"not done within {job.deadline_s:g} s")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, OSError):
             await self._kill()
             return JobEnded(job.name, failure="its process failed; the log says how")
 
