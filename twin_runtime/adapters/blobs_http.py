@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO, Protocol
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
@@ -27,7 +27,6 @@ from starlette.requests import ClientDisconnect
 from twin_runtime.adapters.blob_files import BlobFiles, Upload
 from twin_runtime.adapters.blob_threads import BlobThreads
 from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem
-from twin_runtime.adapters.things_http import Shown
 from twin_runtime.core.effects import Answer, Attach
 from twin_runtime.core.errors import BlobsFull, Unavailable
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
@@ -43,6 +42,12 @@ TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
 Name = Annotated[str, Path(pattern=FEATURE_PATTERN)]
 
 
+class Documented(Protocol):
+    """A committed twin, as the view holds it."""
+
+    def document(self) -> dict[str, Any]: ...
+
+
 class _Refusal(Exception):
     """A body that is not taken: its status, code and reason."""
 
@@ -53,7 +58,7 @@ class BlobRoutes:
 
     files: BlobFiles
     threads: BlobThreads
-    view: Mapping[str, Shown]
+    view: Mapping[str, Documented]
     ask: Ask
     _uploads: int = field(default=0, init=False)
 
