@@ -64,6 +64,11 @@ class Thing:
     received_wall_ms: int
     encoded: bytes
 
+    @property
+    def known_wall_ms(self) -> int:
+        """When the owner said so; or else, of a checkpoint, when the device reported."""
+        return self.received_wall_ms or self.reported_wall_ms
+
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = messages.load(self.encoded)
         return document

@@ -65,7 +65,7 @@ class EdgeMachine:
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
         fx = Effects()
         self._session = now.wall_ms
-        self._twins.restore(rows, fx)
+        self._twins.restore(rows, now, fx)
         return fx
 
     def handle(self, events: Sequence[Event], now: Now) -> Effects:

@@ -61,11 +61,13 @@ class Thing(NamedTuple):
     """What readers see of a twin: its committed state and, apart, what is only live.
 
     `reported_wall_ms` is the twin's, at hand: a scrape reads it of every twin there is.
+    `known_wall_ms` is when this was the present state for sure; None: it is, we own it.
     """
 
     twin: Twin
     live: Mapping[str, Feature]
     reported_wall_ms: int
+    known_wall_ms: int | None
 
     def encode(self) -> bytes:
         return core.encode_document(self.twin, self.live)
@@ -98,7 +100,7 @@ class Twins:
         self.counters = DeviceCounters()
         self.blobs = EdgeBlobs(edge)
 
-    def restore(self, rows: Iterable[Row], fx: Effects) -> None:
+    def restore(self, rows: Iterable[Row], now: Now, fx: Effects) -> None:
         """Load what is held; tell the cloud of all of it once, since its last answer is
         forgotten."""
         for row in rows:
@@ -110,7 +112,7 @@ class Twins:
                 self._hold(twin._replace(phase=phase))
                 self.blobs.refer(row.key, twin.blobs)
                 self._checkpoints.restore(row.key)
-                fx.shown.append((row.key, self._thing(row.key)))
+                fx.shown.append((row.key, self._thing(row.key, now)))
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""
@@ -124,17 +126,19 @@ class Twins:
         self._phases[twin.phase] += 1
         self._twins[twin.twin] = twin
 
-    def _thing(self, twin_id: str) -> Thing:
+    def _thing(self, twin_id: str, now: Now) -> Thing:
         twin = self._twins[twin_id]
-        return Thing(twin, self._live.get(twin_id, NOT_LIVE), twin.reported_wall_ms)
+        live = self._live.get(twin_id, NOT_LIVE)
+        known_wall_ms = None if twin.phase is Phase.ACTIVE else now.wall_ms
+        return Thing(twin, live, twin.reported_wall_ms, known_wall_ms)
 
     # --- from devices -------------------------------------------------------------------
 
     def hear(self, twin_id: str, verb: str, payload: bytes, now: Now, fx: Effects) -> None:
         """Take a report or live values of one device; whatever is refused is answered."""
         try:
-            twin = self._owned(twin_id)
-            if twin.phase is Phase.SEALED:
+            twin = self._known(twin_id)
+            if twin.phase is not Phase.ACTIVE:
                 fx.count("fenced_total", verb)  # its device is soon told where to send it again
             elif verb == "report":
                 self._report(twin, payload, now, fx)
@@ -149,9 +153,9 @@ class Twins:
         if twin is not None and twin.phase is Phase.ACTIVE and status.counters:
             self.counters.hear(twin_id, status.counters)
 
-    def _owned(self, twin_id: str) -> Twin:
+    def _known(self, twin_id: str) -> Twin:
         twin = self._twins.get(twin_id)
-        if twin is not None and twin.phase is not Phase.ABSENT:
+        if twin is not None:
             return twin
         owner = f"{twin_id} is not owned by {self._edge}; wait for its assignment"
         raise MalformedMessage("not_owner", owner)
@@ -332,7 +336,7 @@ class Twins:
         for twin_id in self._answered:
             fx.sends.append(self._acknowledgement(self._twins[twin_id]))
         for twin_id in self._changed:
-            fx.shown.append((twin_id, self._thing(twin_id)))
+            fx.shown.append((twin_id, self._thing(twin_id, now)))
         self._publish_changed(now, fx)
         self._checkpoint(now, fx)
         self._repeat_levels(now, fx)
@@ -364,7 +368,9 @@ class Twins:
             fx.wake_by(oldest_s + TWIN_PUBLISH_PERIOD_S - now.monotonic_s)
 
     def _publish(self, twin_id: str, fx: Effects) -> None:
-        fx.sends.append(Send(topics.twin(twin_id), self._thing(twin_id).encode(), retain=True))
+        live = self._live.get(twin_id, NOT_LIVE)
+        document = core.encode_document(self._twins[twin_id], live)
+        fx.sends.append(Send(topics.twin(twin_id), document, retain=True))
 
     def _checkpoint(self, now: Now, fx: Effects) -> None:
         due = [self._twins[twin_id] for twin_id in self._checkpoints.take(now.monotonic_s)]

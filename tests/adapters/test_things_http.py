@@ -47,6 +47,7 @@ class Committed:
     """A twin as the view holds it."""
 
     content: TwinDocument
+    known_wall_ms: int | None = None
 
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = messages.load(messages.encode(self.content))
@@ -72,7 +73,7 @@ def served(
     view: dict[str, Shown], health: Health | None = None, metrics: bytes = b""
 ) -> Iterator[httpx.Client]:
     """A client of the app, served by the real server in a thread of its own."""
-    app = things_app(view, health or Health(ready=True), lambda: metrics, "home")
+    app = things_app(view, health or Health(ready=True), lambda: metrics, "home", lambda: WALL_MS)
     listener = bind("127.0.0.1", 0)
     api = f"http://127.0.0.1:{listener.getsockname()[1]}"
     loop = asyncio.new_event_loop()
@@ -350,7 +351,7 @@ def test_a_stop_does_not_wait_for_a_reader_that_never_reads() -> None:
     body = b"x" * 50_000_000
 
     async def stop() -> float:
-        app = things_app({}, Health(), lambda: body, "home")
+        app = things_app({}, Health(), lambda: body, "home", lambda: WALL_MS)
         listener = bind("127.0.0.1", 0)
         serving = asyncio.create_task(serve(app, listener))
         reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
@@ -374,7 +375,7 @@ def test_requests_answered_at_the_stop_are_answered_whole() -> None:
 
     async def stop() -> bytes:
         listener = bind("127.0.0.1", 0)
-        app = things_app(view, Health(), lambda: b"", "home")
+        app = things_app(view, Health(), lambda: b"", "home", lambda: WALL_MS)
         serving = asyncio.create_task(serve(app, listener))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         writer.write(b"GET /api/2/things?limit=200 HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -393,7 +394,7 @@ def test_requests_answered_at_the_stop_are_answered_whole() -> None:
 def test_signal_handlers_are_left_alone() -> None:
     async def handler() -> object:
         listener = bind("127.0.0.1", 0)
-        app = things_app({}, Health(), lambda: b"", "home")
+        app = things_app({}, Health(), lambda: b"", "home", lambda: WALL_MS)
         serving = asyncio.create_task(serve(app, listener))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -410,7 +411,7 @@ def test_signal_handlers_are_left_alone() -> None:
 def test_serving_ends_with_an_error_of_the_socket() -> None:
     listener = bind("127.0.0.1", 0)
     listener.close()
-    app = things_app({}, Health(), lambda: b"", "home")
+    app = things_app({}, Health(), lambda: b"", "home", lambda: WALL_MS)
     with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is what is checked
         asyncio.run(serve(app, listener))
     assert caught.value.errno == errno.EBADF
@@ -427,7 +428,7 @@ def test_below_our_own_prefix_errors_are_problems(path: str, status: int, detail
     async def ask(_: Request) -> Answer:
         raise AssertionError
 
-    app = things_app({}, Health(ready=True), lambda: b"", "home")
+    app = things_app({}, Health(ready=True), lambda: b"", "home", lambda: WALL_MS)
     app.include_router(directory_router(ask, lambda _after, _limit: []))
 
     async def get() -> httpx.Response:
@@ -439,3 +440,13 @@ def test_below_our_own_prefix_errors_are_problems(path: str, status: int, detail
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
     assert detail in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("known_ms, age", [(None, None), (0, "0"), (2_500, "2"), (-9_000, "0")])
+def test_the_age_of_what_its_owner_did_not_answer_is_said(
+    known_ms: int | None, age: str | None
+) -> None:
+    known_wall_ms = None if known_ms is None else WALL_MS - known_ms
+    twin = Committed(a_twin().content, known_wall_ms)
+    with served({"d-1": twin}) as client:
+        assert client.get("/api/2/things/d-1").headers.get("Age") == age

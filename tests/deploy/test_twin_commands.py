@@ -40,6 +40,7 @@ class Committed:
     value: Any = 21.53125
     quality: str = "good"
     desired: dict[str, Any] = field(default_factory=dict)
+    known_wall_ms: int | None = None
 
     def document(self) -> dict[str, Any]:
         feature = {"type": "number", "unit": "Cel"}
@@ -70,7 +71,7 @@ def served(*twins: Committed, port: int = 0) -> Iterator[str]:
     view: dict[str, Shown] = {shown.twin: shown for shown in twins}
     listener = bind("127.0.0.1", port)
     loop = asyncio.new_event_loop()
-    app = things_app(view, Health(ready=True), lambda: b"", "home")
+    app = things_app(view, Health(ready=True), lambda: b"", "home", lambda: WALL_MS)
     serving = loop.create_task(serve(app, listener))
 
     def run() -> None:

@@ -127,12 +127,17 @@ def test_g9_every_refusal_is_counted_and_only_one_a_second_is_answered() -> None
     assert len(refusals(edge.handle(broken))) == 1
 
 
-def test_a_device_that_is_not_owned_is_told_so() -> None:
+def test_a_device_that_was_never_owned_is_told_so() -> None:
+    (refusal,) = refusals(owning("d-1").handle(report(1, twin="d-9")))
+    assert refusal.code == "not_owner"
+
+
+def test_what_a_device_sent_before_it_heard_of_a_move_is_counted_and_no_error() -> None:
     edge = owning("d-1")
     edge.handle(release())
-    for twin in ("d-1", "d-9"):
-        (refusal,) = refusals(edge.handle(report(1, twin=twin)))
-        assert refusal.code == "not_owner"
+    fx = edge.handle(report(1))
+    assert refusals(fx) == []
+    assert fx.counts == {("fenced_total", "report"): 1}
 
 
 @pytest.mark.parametrize(

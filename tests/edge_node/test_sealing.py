@@ -106,3 +106,11 @@ def test_a_move_and_its_next_owner_in_one_batch_leave_the_epoch_alone() -> None:
     edge = owning("d-1")
     edge.handle(report(1), seal(), release("d-1", 2))
     assert {kind for kind, key in edge.disk if key == "d-1"} == {"absent"}
+
+
+def test_readers_of_a_sealed_twin_are_told_since_when_it_may_be_old() -> None:
+    edge = owning("d-1")
+    ((_, thing),) = edge.handle(report(1)).shown
+    assert thing.known_wall_ms is None
+    ((_, thing),) = edge.handle(seal()).shown
+    assert thing.known_wall_ms == edge.now.wall_ms

@@ -81,7 +81,9 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
         readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
-        app = things_http.things_app(view, health, recorder.render, config.site)
+        app = things_http.things_app(
+            view, health, recorder.render, config.site, lambda: clock.now().wall_ms
+        )
         inbox = Inbox()
         questions = Questions(inbox.push)
         if service.routes is not None:

@@ -56,6 +56,11 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Shown(Protocol):
     """A committed twin, as the view holds it."""
 
+    @property
+    def known_wall_ms(self) -> int | None:
+        """When it was the present state for sure; None: it is, whoever is asked owns it."""
+        ...
+
     def document(self) -> dict[str, Any]:
         """The twin as its public topic carries it (`messages.TwinDocument`)."""
         ...
@@ -66,17 +71,18 @@ def things_app(
     health: Health,
     render_metrics: Callable[[], bytes],
     site: str,
+    wall_ms: Callable[[], int],
 ) -> FastAPI:
     """The app of an edge (its own twins) or of the cloud (all of them).
 
     `view` maps twin ids to committed twins and may change between two turns of the loop;
-    `site` is the namespace of thing ids.
+    `site` is the namespace of thing ids; `wall_ms` is the clock for `Age`.
     """
     # No /docs page: it would fetch its scripts from a server elsewhere.
     app = FastAPI(title="diten", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(AnyHTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_bad_query)
-    things = _Things(view, site)
+    things = _Things(view, site, wall_ms)
     process = _Process(health, render_metrics)
     app.add_api_route("/api/2/things", things.page, response_class=_Json)
     app.add_api_route("/api/2/things/{thing_id}", things.one, response_class=_Json)
@@ -194,16 +200,18 @@ class _Process:
 class _Things:
     view: Mapping[str, Shown]
     site: str
+    wall_ms: Callable[[], int]
 
     async def one(
         self, thing_id: str, if_none_match: Annotated[str | None, Header()] = None
     ) -> Response:
-        """One thing; 304 while what would be sent is the one in If-None-Match."""
+        """One thing; 304 while what would be sent is the one in If-None-Match. `Age` says
+        for how many seconds nobody has confirmed it, where that is not the owner's answer."""
         shown = self.view.get(self._twin(thing_id))
         if shown is None:
             raise HTTPException(404, _not_found(thing_id))
         document = shown.document()
-        headers = {"ETag": _tag(document)}
+        headers = {"ETag": _tag(document), **self._age(shown)}
         if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return _Json(self._body(document), headers=headers)
@@ -223,6 +231,11 @@ class _Things:
             query = urlencode({"limit": limit, "cursor": twins[limit - 1]})
             headers["Link"] = f'</api/2/things?{query}>; rel="next"'
         return _Json(await self._bodies(twins[:limit]), headers=headers)
+
+    def _age(self, shown: Shown) -> dict[str, str]:
+        if shown.known_wall_ms is None:
+            return {}
+        return {"Age": str(max(self.wall_ms() - shown.known_wall_ms, 0) // 1000)}
 
     def _twin(self, thing_id: str) -> str:
         """The twin's key in the view; an id of another site stays whole and is not found."""
