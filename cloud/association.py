@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from cloud.directory import Directory
 from twin_runtime.core import messages
-from twin_runtime.core.effects import Append, Effects, Job, JobEnded, Note, Now, Put, Row
+from twin_runtime.core.effects import Append, Delete, Effects, Job, JobEnded, Note, Now, Put, Row
 from twin_runtime.core.limits import (
     ASSOCIATION_PAIRS_MAX,
     DECISION_S_MIN,
@@ -112,10 +112,12 @@ class Association:
     # --- what is seen -------------------------------------------------------------------
 
     def edge_at(self, edge: str, position: Place | None, fx: Effects) -> None:
-        """An edge said where it is."""
-        if position is None or not _on_site(place := (position.x_m, position.y_m)):
-            return
-        if self._edges.get(edge) != place:
+        """An edge said where it is, or that it does not know (any more)."""
+        place = (position.x_m, position.y_m) if position is not None else None
+        if place is None or not _on_site(place):
+            if self._edges.pop(edge, None):
+                fx.writes.append(Delete(POSITION_ROW, edge))
+        elif self._edges.get(edge) != place:
             self._edges[edge] = place
             row = messages.dump({"x_m": place[0], "y_m": place[1]})
             fx.writes.append(Put(POSITION_ROW, edge, row))

@@ -17,6 +17,7 @@ from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
     Append,
     Connected,
+    Delete,
     Disconnected,
     Effects,
     Event,
@@ -84,6 +85,8 @@ class Cloud:
             match write:
                 case Put(kind, key, value):
                     self.disk[kind, key] = value
+                case Delete(kind, key):
+                    del self.disk[kind, key]
                 case Append(log, key, _, value) if log == DECISIONS:
                     assert key == ALL
                     self.receipts.append(messages.load(value))
@@ -321,6 +324,18 @@ def test_an_edge_that_does_not_say_where_it_is_takes_no_part() -> None:
     cloud.a_period_later()
     assert cloud.decided[0]["edges"] == ["e-1", "e-2"]
     assert cloud.decided[0]["twins"] == 2  # the others live on the edges that do not say
+
+
+def test_an_edge_that_no_longer_says_where_it_is_is_forgotten() -> None:
+    cloud = Cloud(e_1=WEST, e_2=EAST, e_3=NORTH)
+    walking(cloud, d_1=15.0, d_2=90.0)
+    cloud.handle(cloud.said("e-3", Hello(store="s-e-3")))
+    cloud.edges = {}
+    for _ in range(2):
+        cloud.start()
+        walking(cloud, d_1=15.0, d_2=90.0)
+        cloud.a_period_later()
+        assert cloud.decided[-1]["edges"] == ["e-1", "e-2"]
 
 
 def test_with_one_edge_or_no_device_there_is_nothing_to_decide() -> None:

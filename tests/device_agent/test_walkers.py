@@ -1,6 +1,7 @@
 """Walkers: the problem's own transition carries them, and a restart finds them on their way."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -115,6 +116,19 @@ def test_agents_that_share_a_fleet_do_not_walk_in_step(clock: Any, run_virtual: 
     first = places(run_virtual(play(walking(clock), 3.0)))
     second = places(run_virtual(play(walking(clock, first=21, last=40), 3.0)))
     assert not set(map(tuple, first.values())) & set(map(tuple, second.values()))
+
+
+def test_who_does_not_walk_does_not_load_numpy() -> None:
+    program = """if True:
+        import sys
+        from device_agent.choice import open_source
+        from device_agent.config import SourceConfig
+        from twin_runtime.adapters.process import SystemClock
+        open_source(SourceConfig(kind="emulated", last=9), "d-fleet", 0, SystemClock())
+        assert "device_agent.emulated" in sys.modules
+        sys.exit(bool({"numpy", "scipy", "device_agent.walkers"} & set(sys.modules)))
+    """
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_without_numpy_a_walk_is_refused_with_what_to_install(
