@@ -11,10 +11,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from benchmarks.papers import legion_learning
 from benchmarks.papers.legion_reference import (
     CASES,
     CLAIMS,
     DELAY_BOUND_S,
+    DELIVERED,
     HEAD_TO_HEAD,
     METRICS,
     Case,
@@ -55,6 +57,8 @@ def run(policy: str, seeds: Sequence[int], park: SmartPark = PARK) -> Iterator[R
         yield _bound_row(seeds, park)
     elif policy == "claims":
         yield from _claim_rows(seeds, park)
+    elif policy == legion_learning.NAME:
+        yield from legion_learning.rows(seeds, park)
     else:
         for case in CASES:
             if case.policy == policy:
@@ -63,7 +67,7 @@ def run(policy: str, seeds: Sequence[int], park: SmartPark = PARK) -> Iterator[R
 
 def drive(case: Case, seed: int, park: SmartPark) -> Run:
     """One park under one policy, from its first slot to its last."""
-    setting = replace(park, drift=case.drift, delay_weight=case.delay_weight)
+    setting = replace(park, drift=case.drift, delay_weight=case.delay_weight, credit=case.credit)
     environment = Environment(PROBLEM, setting, seed)
     decide = _decider(case.policy, environment.state)
     generator = np.random.default_rng([seed, 1])  # of the policy: the park has its own
@@ -91,9 +95,9 @@ def measures(done: Run) -> dict[str, float]:
 
 
 def deficits(end: State) -> Array:
-    """How far each device is below its promised share."""
+    """How far each device is below its promised share, of what counts towards it."""
     return priority_deficit(
-        rate_min=end.rate_min, scheduled=end.scheduled_slots, slots=end.park.slots
+        rate_min=end.rate_min, scheduled=end.credited_slots, slots=end.park.slots
     )
 
 
@@ -142,7 +146,7 @@ def _decider(policy: str, begin: State) -> Policy:
         return _twin_oracle(begin, everyone=False, caution=0.0, slack=np.inf)
     if policy == "oracle-heard":
         return _twin_oracle(begin, everyone=True, caution=CAUTION, slack=CLOSING_SLACK)
-    return POLICIES[policy]
+    return oracle if policy == DELIVERED else POLICIES[policy]
 
 
 def _twin_oracle(begin: State, *, everyone: bool, caution: float, slack: float) -> Policy:
@@ -171,7 +175,12 @@ PAPER: Final = Paper(
     name=NAME,
     slug="legion",
     title="Which devices train in a slot, and at which clocks",
-    policies=(*dict.fromkeys(case.policy for case in CASES), "bound", "claims"),
+    policies=(
+        *dict.fromkeys(case.policy for case in CASES),
+        "bound",
+        "claims",
+        legion_learning.NAME,
+    ),
     run=run,
     plot=_plot,
 )

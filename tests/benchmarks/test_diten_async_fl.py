@@ -45,6 +45,19 @@ def test_the_rows_stand_beside_their_references() -> None:
     assert found["industrial_iot flat n=30", "time_s"].reference_value == 88
 
 
+def test_the_oracle_s_rows_say_how_near_to_its_bound_it_is() -> None:
+    found = {row.metric: row for row in rows("oracle", (0, 1), TINY)}
+    assert 1.0 <= found["cost_over_bound"].mean <= found["cost_over_bound_max"].mean < 1.05
+    assert found["bound_j"].mean < found["cost_j"].mean
+
+
+def test_the_longest_silence_is_that_of_any_seed() -> None:
+    scale = replace(TINY, rounds=12)
+    found = {row.metric: row for row in rows("fastest-speed", (0, 1), scale)}
+    assert found["gap_of_any_seed_rounds"].reference_value == 14
+    assert found["gap_of_any_seed_rounds"].mean >= found["gap_max_rounds"].mean
+
+
 def test_training_improves_the_model_and_the_same_seeds_repeat_it() -> None:
     scheme, scenario = SCHEMES["fastest"], IndustrialIot()
     once, again = (learn(scheme, scenario, (3, 4), rounds=6) for _ in range(2))

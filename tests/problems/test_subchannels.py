@@ -25,9 +25,11 @@ from twin_runtime.problems.subchannels import (
 from twin_runtime.problems.subchannels_fleet import State, cycles, select, update_weight
 from twin_runtime.problems.subchannels_policies import (
     POLICIES,
+    certificate,
     equal,
     group_clocks_hz,
     in_mean_time,
+    joint_bound_j,
 )
 from twin_runtime.solvers.certificate import Infeasible
 
@@ -131,6 +133,18 @@ def test_the_oracle_costs_least_and_the_fastest_takes_least_time() -> None:
         # Where two divisions take equally long, the energy of sending may differ a little.
         assert (spent["oracle"].total <= each.total * (1 + 1e-3)).all(), name
         assert (spent["fastest"].parts["time_s"] <= each.parts["time_s"] * (1 + 1e-9)).all(), name
+
+
+def test_the_oracle_is_near_a_bound_that_no_policy_passes() -> None:
+    state = begun(2, batch=20)
+    best = POLICIES["oracle"](state, generator())
+    bound = joint_bound_j(state, best)
+    for name, policy in POLICIES.items():
+        assert (bound <= cost(state, policy(state, generator())).total).all(), name
+    proof = certificate(state, best)
+    assert proof.value == pytest.approx(cost(state, best).total.sum())
+    assert proof.bound == pytest.approx(bound.sum())
+    assert proof.gap < 0.02
 
 
 def test_the_cost_is_worked_out_by_hand_for_one_world() -> None:

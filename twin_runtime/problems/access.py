@@ -30,6 +30,7 @@ from twin_runtime.problems.access_state import (
     action_of,
     available,
     best_scored,
+    credited,
     cycles_of,
     outcome,
     solver_slot,
@@ -95,6 +96,7 @@ def begin(park: SmartPark, batch: int, generator: np.random.Generator) -> State:
         priority_queue=nothing,
         energy_queue_j=nothing,
         scheduled_slots=nothing,
+        credited_slots=nothing,
         last_scheduled=np.full(shape, -1.0),
         spent_j=nothing,
         promptness=nothing,
@@ -167,18 +169,20 @@ def transition(state: State, action: Action, generator: np.random.Generator) -> 
     """Pay, count, and draw the next slot; the draws are the same whatever was done."""
     assert state.world is not None, "a live edge has no transition: reality is it"
     done, served = outcome(state, action), action.scheduled.astype(np.float64)
+    counted = credited(state.park, done, action.scheduled)
     prompt = served * (1.0 - np.minimum(done.time_s, REFERENCE_S) / REFERENCE_S)
     after = replace(
         state,
         battery_j=np.maximum(state.battery_j - done.energy_j, 0.0),
         priority_queue=virtual_queue(
-            backlog=state.priority_queue, arrival=state.rate_min, service=served
+            backlog=state.priority_queue, arrival=state.rate_min, service=counted
         ),
         energy_queue_j=virtual_queue(
             backlog=state.energy_queue_j, arrival=done.energy_j, service=state.energy_budget_j
         ),
         slot=state.slot + 1,
         scheduled_slots=state.scheduled_slots + served,
+        credited_slots=state.credited_slots + counted,
         last_scheduled=np.where(action.scheduled, state.slot, state.last_scheduled),
         spent_j=state.spent_j + done.energy_j,
         promptness=state.promptness + prompt,

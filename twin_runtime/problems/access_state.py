@@ -15,7 +15,7 @@ from twin_runtime.physics.compute import computing_energy_j, computing_time_s, t
 from twin_runtime.physics.iteration import participation_energy_j
 from twin_runtime.physics.packets import packet_error_rate
 from twin_runtime.physics.units import db_to_linear, dbm_to_w
-from twin_runtime.problems.scenarios.smart_park import SmartPark
+from twin_runtime.problems.scenarios.smart_park import Credit, SmartPark
 from twin_runtime.solvers.access_slot import Slot
 
 
@@ -55,6 +55,7 @@ class State:
     energy_queue_j: Array
     slot: int = 0
     scheduled_slots: Array
+    credited_slots: Array  # those that count towards the promise, by `park.credit`
     last_scheduled: Array  # the slot, -1 before the first
     spent_j: Array
     promptness: Array  # summed over scheduled slots, each in [0, 1]
@@ -132,6 +133,12 @@ def best_scored(state: State, score: Array) -> tuple[Integers, Booleans]:
     devices = np.argpartition(-masked, state.park.scheduled - 1, axis=-1)
     devices = devices[:, : state.park.scheduled]
     return devices, np.take_along_axis(ready, devices, axis=-1)
+
+
+def credited(park: SmartPark, done: Outcome, scheduled: Booleans) -> Array:
+    """Whether the slot counts towards each device's promise, 1 or 0."""
+    counts = scheduled if park.credit is Credit.SCHEDULED else done.arrived
+    return counts.astype(np.float64)
 
 
 def action_of(state: State, devices: Integers, there: Booleans, frequency_hz: Array) -> Action:

@@ -32,6 +32,8 @@ from twin_runtime.problems.subchannels import (
     without_slowest,
 )
 from twin_runtime.problems.subchannels_fleet import State, cycles
+from twin_runtime.solvers import subchannel_cost_bound
+from twin_runtime.solvers.certificate import Certificate
 from twin_runtime.solvers.cpu_frequencies import clocks
 from twin_runtime.solvers.subchannel_energy import Trainers, save_energy
 from twin_runtime.solvers.subchannel_exploration import explore
@@ -119,6 +121,27 @@ def oracle(state: State, generator: np.random.Generator) -> Action:
     return best
 
 
+def joint_bound_j(state: State, action: Action) -> Array:
+    """What no clocks and no division cost less than `[batch]`, given what `action` costs. [P2] S6.
+
+    The oracle's certificate, world by world; `certificate` is that of all together.
+    """
+    scenario = state.scenario
+    return subchannel_cost_bound.joint_bound_j(
+        uplink_at_full_speed(state),
+        _trainers(state),
+        time_price_w=price_w(state),
+        subchannel_power_w=scenario.transmit_coefficient * scenario.subchannel_power_w,
+        cost_j=cost(state, action).total,
+    )
+
+
+def certificate(state: State, action: Action) -> Certificate:
+    """What the action costs in all worlds [J], and what none costs less than."""
+    value, bound = cost(state, action).total, joint_bound_j(state, action)
+    return Certificate(float(value.sum()), float(bound.sum()))
+
+
 def group_clocks_hz(state: State) -> Array:
     """The paper's clocks, chosen as if uploads took no time `[batch, participant]`. [P2] (31)."""
     work = np.where(state.active, state.of_participants(cycles(state)), 0.0)
@@ -167,10 +190,13 @@ def _explored(state: State, start: Start, generator: np.random.Generator) -> Act
 def _saving(state: State, action: Action) -> Integers:
     """A division that saves energy by the time that the action takes."""
     uplink = uplink_at(state, action.frequency_hz)
+    return save_energy(uplink, _trainers(state), action.owner, uplink.makespan_s(action.owner))
+
+
+def _trainers(state: State) -> Trainers:
     work = np.where(state.active, state.of_participants(cycles(state)), 0.0)
     slowest = np.full(work.shape, state.scenario.frequency_min_hz)
-    trainers = Trainers(work, slowest, fastest_hz(state), state.scenario.capacitance)
-    return save_energy(uplink, trainers, action.owner, uplink.makespan_s(action.owner))
+    return Trainers(work, slowest, fastest_hz(state), state.scenario.capacitance)
 
 
 def _cheaper(state: State, one: Action, other: Action) -> Action:

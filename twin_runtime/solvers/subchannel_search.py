@@ -22,7 +22,7 @@ from twin_runtime.solvers.uplink import RATE_BPS_MIN, Uplink
 
 MOVES_MAX = 10_000  # never reached: a try of 90 users makes some 20 moves
 PROGRESS = 1e-12  # relative: a smaller gain is rounding
-KICK_PAIRS = 3
+KICK_PAIRS = 3  # [P2] S6: far enough to leave a local optimum, near enough to keep its good
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from twin_runtime.solvers.subchannel_search import MOVES_MAX, best_of, improve, 
 from twin_runtime.solvers.subchannel_starts import column_start, filled, own_start
 from twin_runtime.solvers.uplink import Division, Uplink
 
-KICK_GENERATIONS = 6
+KICK_GENERATIONS = 6  # a world leaves when it is proved
 KICKS_AT_ONCE = 20  # 120 in all; the 60 of [P2] S6 prove fewer rounds
 KICK_MOVES_MAX = 10  # what has not paid by then rarely does, and the others wait for it
 PROVED = 1e-12  # relative: nearer to its bound than rounding

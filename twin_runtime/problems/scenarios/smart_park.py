@@ -4,6 +4,7 @@ What the paper leaves open is ours to choose, and says so; `dataclasses.replace`
 """
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
 
 import numpy as np
 
@@ -12,6 +13,13 @@ from twin_runtime.physics.queues import Drift
 from twin_runtime.solvers.certificate import Infeasible
 
 HEAD_TO_HEAD_WEIGHT = 60.0  # delay weight at which delays are compared: the paper's 3 saves energy
+
+
+class Credit(StrEnum):
+    """What a promised slot is kept by: training in it, or an upload that arrives. [P1] (14)."""
+
+    SCHEDULED = "x"
+    DELIVERED = "x a"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,7 @@ class SmartPark:
 
     delay_weight: float = 3.0  # V, per second
     drift: Drift = Drift.EXACT
+    credit: Credit = Credit.SCHEDULED
 
     # ours: all of the channel
     radius_m: float = 500.0
@@ -100,7 +109,7 @@ MAY_BE_ZERO = {
 
 def _check(name: str, value: object) -> None:
     """Decibels over a reference may be negative, spreads and shares 0, all else is positive."""
-    if isinstance(value, Drift):
+    if isinstance(value, Drift | Credit):
         return
     numbers = np.asarray(value, dtype=np.float64)
     if name in MAY_BE_ZERO:
