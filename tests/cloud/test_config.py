@@ -13,8 +13,9 @@ from twin_runtime.core.errors import InvalidConfiguration
 def told(tmp_path: Path, role: str, text: str) -> CloudConfig | EdgeConfig:
     path = tmp_path / "config.toml"
     path.write_text(text)
-    model = {"cloud": CloudConfig, "edge": EdgeConfig}[role]
-    return load_config(model, role, path, {}, {})
+    if role == "cloud":
+        return load_config(CloudConfig, role, path, {}, {})
+    return load_config(EdgeConfig, role, path, {}, {})
 
 
 def test_a_cloud_decides_only_where_it_is_told_to(tmp_path: Path) -> None:
@@ -43,10 +44,9 @@ def test_a_cloud_decides_only_where_it_is_told_to(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_its_key(
     tmp_path: Path, role: str, section: str, wrong: str
 ) -> None:
-    top = (
-        'data_dir = "x"\n[association]\n'
-        if role == "cloud"
-        else 'id = "e-1"\ndata_dir = "x"\n[position]\n'
-    )
+    top = {
+        "cloud": 'data_dir = "x"\n[association]\n',
+        "edge": 'id = "e-1"\ndata_dir = "x"\n[position]\n',
+    }
     with pytest.raises(InvalidConfiguration, match=wrong):
-        told(tmp_path, role, top + section)
+        told(tmp_path, role, top[role] + section)

@@ -14,7 +14,7 @@ from cloud.decision import decide
 from deploy import mobility
 from deploy.mobility import association, edge_places
 from deploy.plan import Plan, check_mobility, sources_of
-from tests.deploy.test_laptop import OK, Up, up
+from tests.deploy.an_up import Up, up
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.problems.association import PROBLEM
 from twin_runtime.problems.scenarios.walking_site import walking_site
@@ -23,6 +23,7 @@ DEVICES = 10
 MOVES = 6
 SPEED = 20.0
 FLEET = "d-emulated-fleet-1"
+OK = 0
 
 
 # --- the plan -------------------------------------------------------------------------------
