@@ -12,7 +12,7 @@ as what is done to the system goes. Faults may overlap, also on one role.
 
 import random
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -58,14 +58,14 @@ class Choice:
     left_out: tuple[str, ...]
 
 
-def choose(system: System, kinds: Iterable[Kind], roles: Iterable[str]) -> Choice:
+def choose(system: System, kinds: Collection[str], roles: Iterable[str]) -> Choice:
     """What can be done to this system; no `kinds` and no `roles` mean all.
 
     Raises:
-        InvalidConfiguration: a kind that was asked for by name cannot be, or a role is not there.
+        InvalidConfiguration: there is no such kind or role, or a kind asked for cannot be.
     """
     parts = _parts(system, tuple(roles))
-    wanted = tuple(kinds)
+    wanted = _kinds(kinds)
     found = {
         kind: tuple(part.id for part in parts if _reaches(kind, part, system))
         for kind in wanted or KINDS
@@ -90,6 +90,14 @@ def schedule(
         faults.append(Fault(kind, role, round(at_s, 3), round(lasts_s, 3)))
         at_s += every_s * rng.uniform(0.5, 1.5)
     return faults
+
+
+def _kinds(names: Collection[str]) -> tuple[Kind, ...]:
+    known: dict[str, Kind] = {kind: kind for kind in KINDS}
+    for name in names:
+        if name not in known:
+            raise InvalidConfiguration(f"--faults {name}: there are {', '.join(KINDS)}")
+    return tuple(known[name] for name in names)
 
 
 def _parts(system: System, roles: tuple[str, ...]) -> list[Part]:

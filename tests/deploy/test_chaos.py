@@ -192,7 +192,7 @@ def test_a_directory_where_nothing_runs_is_code_3(tmp_path: Path) -> None:
     [
         (["--faults", "fill"], "fill needs a disk of at most 256 MiB"),
         (["--roles", "e-9"], "--roles e-9: this system has cloud, e-1, e-2"),
-        (["--faults", "flood"], "'flood' is none of kill, pause"),
+        (["--faults", "flood"], "--faults flood: there are kill, pause"),
     ],
     ids=["a disk of the user's", "a role that is not there", "a fault that is not there"],
 )
