@@ -13,12 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.papers.edge_cooperation_batteries import CIRCLES, CIRCLES_BEFORE, battery_rows
 from benchmarks.papers.edge_cooperation_faults import faults
 from benchmarks.papers.paper import Paper, Row
 from twin_runtime.physics.arguments import Array
-from twin_runtime.problems.cooperation import PROBLEM, State, collected, with_helpers
+from twin_runtime.problems.cooperation import PROBLEM, State
 from twin_runtime.problems.cooperation_policies import POLICIES
-from twin_runtime.problems.cooperation_sensors import Asked, ask, mean_power_w
 from twin_runtime.problems.environment import Environment
 from twin_runtime.problems.problem import Cost
 from twin_runtime.problems.scenarios.wide_area import AS_PRINTED, FULL, WideArea
@@ -60,6 +60,7 @@ DEFAULT: Final = Setting(
         "local_max": 1.120,
         "local_max_one_shot": 1.16,
         "greedy_marginal": 1.158,
+        "greedy_disjoint": 1.158,
         "local_search": 1.0026,
     },
 )
@@ -74,6 +75,7 @@ SEVEN: Final = Setting(
         "greedy_best_response": 1.567,
         "local_max": 1.075,
         "greedy_marginal": 1.026,
+        "greedy_disjoint": 1.026,
         "local_search": 1.0000,
     },
 )
@@ -125,12 +127,6 @@ SETTINGS: Final = (DEFAULT, *OTHERS, *SIZES, *DEADLINES, SEVEN)
 OWN_SENSORS: Final = (0, 27, 54)
 AROUND_SENSORS: Final = (0.0, 33.0, 48.0)
 HELPS: Final = ((0.11, 0.01, 0.00), (0.38, 0.22, 0.05), (0.73, 0.50, 0.28))
-
-# The battery check: share of available eMBB sensors and mean power of the active [mW], if
-# all that are available send at so many tenths of the highest received power.
-BATTERIES: Final = {1: (0.95, 8.8), 5: (0.57, 31.9), 10: (0.44, 55.6)}
-CIRCLES_BEFORE: Final = 100  # until the first charge is forgotten
-CIRCLES: Final = 200
 
 
 def run(policy: str, seeds: Sequence[int]) -> Iterator[Row]:
@@ -196,38 +192,6 @@ def helper_shares(state: State, cost: Cost) -> Array:
         inside = (row == cell[0]) & (column == cell[1]) & (degree > 0)
         shares[cell] = cost.parts["helper"][inside].mean() if inside.any() else 0.0
     return shares
-
-
-def battery_rows(seeds: Sequence[int], before: int, circles: int) -> Iterator[Row]:
-    """Availability and mean power of eMBB sensors after `before` of `circles`."""
-    for tenths, references in BATTERIES.items():
-        found = np.array([batteries(seed, tenths, before, circles) for seed in seeds])
-        about = (NAME, "alone", f"level {tenths}")
-        metrics = ("available_embb_share", "mean_power_mw")
-        for metric, values, reference in zip(metrics, found.T, references, strict=True):
-            yield Row.of((*about, metric), values.tolist(), reference)
-
-
-def batteries(seed: int, tenths: int, before: int, circles: int) -> tuple[float, float]:
-    """Share of available eMBB sensors and mean power of the active [mW] in one world."""
-    environment = Environment(PROBLEM, WideArea(), seed)
-    shares, powers = [], []
-    for circle in range(circles):
-        state = environment.state
-        asked = _asked_at(state, tenths)
-        if circle >= before:
-            shares.append(state.embb.available().sum() / state.embb.present.sum())
-            power = mean_power_w(state.scenario, state.embb.gain, asked.received_w)
-            powers.append(power[asked.embb].mean() * 1e3)
-        nobody = np.broadcast_to(np.arange(state.scenario.servers), state.base_fraction.shape)
-        environment.step(with_helpers(state, asked, collected(state, asked), nobody))
-    return float(np.mean(shares)), float(np.mean(powers))
-
-
-def _asked_at(state: State, tenths: int) -> Asked:
-    counts = (state.embb.counts(), state.urllc.counts())
-    received_w = np.full(counts[0].shape, tenths / 10 * state.scenario.received_max_w)
-    return ask(state.scenario, state.embb, state.urllc, counts, received_w)
 
 
 def fault_rows(seeds: Sequence[int], setting: Setting) -> Iterator[Row]:

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.papers import edge_cooperation as paper
 from benchmarks.papers import edge_cooperation_figures as figures
+from benchmarks.papers.edge_cooperation_batteries import batteries, battery_rows
 from benchmarks.papers.edge_cooperation_faults import faults
 from twin_runtime.problems.cooperation import PROBLEM
 from twin_runtime.problems.environment import Environment
-from twin_runtime.problems.scenarios.wide_area import FULL
+from twin_runtime.problems.scenarios.wide_area import FULL, WideArea
 
 TINY = replace(paper.DEFAULT, scenario=replace(FULL, servers=10, side_m=1500.0), snapshots=3)
 
@@ -57,9 +58,21 @@ def test_failures_cost_more_the_later_they_are_noticed_and_pretraining_saves() -
 
 
 def test_more_power_leaves_fewer_sensors_available() -> None:
-    weak, strong = (paper.batteries(6, tenths, 10, 30) for tenths in (1, 10))
+    weak, strong = (batteries(WideArea(), 6, tenths, 10, 30) for tenths in (1, 10))
     assert weak[0] > strong[0]
     assert weak[1] < strong[1]
+    assert weak[2] < strong[2]
+
+
+def test_in_the_long_run_sensors_spend_no_more_than_they_harvest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = WideArea(servers=5, embb_start_j=(1.0, 1.0))
+    monkeypatch.setattr("benchmarks.papers.edge_cooperation_batteries.AREAS", {"": small})
+    rows = {(row.scenario, row.metric): row for row in battery_rows((7,), 20, 80)}
+    for level in (5, 10):
+        assert 3.5 < rows[f"level {level}", "spent_mj"].mean <= 1e3 * small.embb_harvest_j * 1.05
+    assert rows["level 5", "available_embb_share"].reference_value == 0.57
 
 
 def test_figures_are_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

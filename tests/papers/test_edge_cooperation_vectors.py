@@ -14,6 +14,7 @@ from twin_runtime.solvers.star_choice import one_shot
 from twin_runtime.solvers.star_partition import optimal, relaxation
 from twin_runtime.solvers.star_search import (
     best_response,
+    greedy_disjoint,
     greedy_marginal,
     local_maxima,
     local_search,
@@ -322,7 +323,8 @@ def test_vector_9_the_best_stars_and_their_bounds() -> None:
 def test_vector_9_heuristics_on_six_servers() -> None:
     servers = six_servers()
     close(local_search(servers).certificate.value, 18298.2207)
-    for found in (greedy_marginal(servers), best_response(servers, local_maxima(servers))):
+    greedy = (greedy_marginal(servers), greedy_disjoint(servers))
+    for found in (*greedy, best_response(servers, local_maxima(servers))):
         close(found.certificate.value, 22232.0547)
         assert found.helper.tolist() == [0, 1, 4, 4, 4, 4]
 

@@ -32,6 +32,30 @@ def test_local_search_finds_the_best_of_seven() -> None:
     assert found == pytest.approx(best, rel=2e-3)
 
 
+def test_the_greedy_orders_are_bounded_by_the_best_and_agree_on_its_price() -> None:
+    generator = np.random.default_rng(9)
+    total = dict.fromkeys(("disjoint", "marginal", "pairs", "best"), 0.0)
+    for _ in range(20):
+        servers = servers_at_random(generator, 40)
+        for name in ("disjoint", "marginal", "pairs"):
+            found = getattr(star_search, f"greedy_{name}")(servers)
+            np.testing.assert_allclose(found.energy_j, cooperation.price(servers, found.helper))
+            total[name] += found.certificate.value
+        total["best"] += star_partition.optimal(servers).certificate.value
+    assert total["best"] < total["pairs"] < total["marginal"] < total["disjoint"]
+    assert total["pairs"] < 1.02 * total["best"]
+
+
+def test_a_star_that_has_lost_a_member_is_not_opened() -> None:
+    """Of three in a row the middle saves most; its neighbours' own stars would be worse."""
+    servers = servers_at_random(np.random.default_rng(10), 25)
+    helper = star_search.greedy_disjoint(servers).helper
+    prices = cooperation.Prices(servers)
+    for i in set(helper[helper != np.arange(25)].tolist()):
+        _, wanted = star_search.best_saving(prices, i, prices.links[i])
+        assert sorted(wanted) == np.flatnonzero((helper == i) & (np.arange(25) != i)).tolist()
+
+
 def test_no_recipient_would_change_after_best_responses() -> None:
     generator = np.random.default_rng(3)
     for _ in range(10):

@@ -8,6 +8,8 @@ is said, which is how the paper does it; in one shot; or by best response, in ro
     threshold               those with clearly less to train than their neighbours
     local_max               the local maxima of what a star would save
     greedy_marginal         the star that saves most, again and again
+    greedy_disjoint         the same, but what stars save is never computed anew
+    greedy_pairs            the recipient that saves most, again and again
     local_search, oracle    near-exact and exact; they see all servers at once
 
 `alone`, `random` and `greedy` and their choices are arrays over worlds; the others loop over
@@ -163,6 +165,8 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "local_max": rule(local_maxima, best_response),
     "local_max_one_shot": rule(local_maxima, one_shot),
     "greedy_marginal": solved(star_search.greedy_marginal),
+    "greedy_disjoint": solved(star_search.greedy_disjoint),
+    "greedy_pairs": solved(star_search.greedy_pairs),
     "local_search": solved(star_search.local_search),
     "oracle": solved(star_partition.optimal),
 }

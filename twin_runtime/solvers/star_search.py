@@ -59,6 +59,10 @@ class Search:
         """What star `i` costs more with `j` in it."""
         return self.prices.star(i, [*self.stars[i], j]) - self.energy[i]
 
+    def saved(self, j: int, i: int) -> float:
+        """What it saves that `j`, alone, comes into star `i`."""
+        return self.prices.alone[j] - self.joined(j, i)
+
     def leave(self, j: int) -> float:
         """Take recipient `j` out of its star, or a server alone out of its own; what it saves."""
         i = self.center[j]
@@ -96,6 +100,48 @@ def greedy_marginal(servers: Servers) -> Partition:
     """Open the star that saves most, of servers that are in none, until none saves. [P5] 6.3."""
     prices = Prices(servers)
     return partition(servers, prices, _greedy(prices, set(range(len(servers)))))
+
+
+def greedy_disjoint(servers: Servers) -> Partition:
+    """Open stars in the order of what they would save were everybody free. [P5] 6.3.
+
+    A star that has lost a member to an earlier one is not opened, nor computed anew.
+    """
+    prices = Prices(servers)
+    stars: dict[int, list[int]] = {i: [] for i in range(len(servers))}
+    offers = [(*best_saving(prices, i, linked), i) for i, linked in enumerate(prices.links)]
+    free = set(stars)
+    for saving, recipients, center in sorted(offers, key=lambda offer: -offer[0]):
+        members = {center, *recipients}
+        if saving > 0.0 and members <= free:
+            stars[center] = recipients
+            free -= members
+    taken = {j for recipients in stars.values() for j in recipients}
+    return partition(servers, prices, {i: stars[i] for i in stars if i not in taken})
+
+
+def greedy_pairs(servers: Servers) -> Partition:
+    """Put the server into the star where that saves most, until nothing saves.
+
+    One recipient at a time, so a star of one recipient may still be opened next to a large one
+    that could have had it. A server that helps, or is helped, is not moved again.
+    """
+    search = Search(Prices(servers), {i: [] for i in range(len(servers))})
+    links = search.prices.links
+    saving = {(i, j): search.saved(j, i) for i, linked in enumerate(links) for j in linked}
+    while saving:
+        i, j = max(saving, key=saving.__getitem__)
+        if saving[i, j] <= 0.0:
+            break
+        search.leave(j)
+        search.join(j, i)
+        # i never joins a star again and j is in one: what is left are recipients of i
+        for other in {pair for pair in saving if i == pair[1] or j in pair}:
+            del saving[other]
+        for k in links[i]:
+            if (i, k) in saving:
+                saving[i, k] = search.saved(k, i)
+    return partition(servers, search.prices, _sorted(search))
 
 
 def local_search(servers: Servers) -> Partition:
