@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.papers.edge_association_ledger import (
+    BEYOND,
     ONE_MODEL,
     PAPER,
     PER_TWIN,
@@ -30,6 +31,13 @@ def test_rounds_give_a_row_per_metric_beside_the_reference(setting: Setting) -> 
     parts = ("training_s", "upload_s", "verification_s", "rest_s")
     assert sum(rows[part].mean for part in parts) == pytest.approx(rows["round_s"].mean)
     assert rows["over_oracle"].mean > 1.0
+
+
+@pytest.mark.parametrize("setting", BEYOND, ids=lambda setting: setting.name.replace(" ", "_"))
+def test_the_oracle_says_how_far_it_may_be_from_the_shortest_round(setting: Setting) -> None:
+    rows = {row.metric: row for row in round_rows("oracle", (0,), tiny(setting))}
+    assert 0.0 <= rows["gap"].mean < 0.06  # twenty twins are few: a whole one is a lot
+    assert rows["gap"].reference_value is None
 
 
 @pytest.mark.parametrize("setting", [STATIC, STATIC_ALL], ids=["a_tenth", "all"])

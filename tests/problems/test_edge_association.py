@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from twin_runtime.physics.arguments import InvalidArgument
 from twin_runtime.problems.edge_association import PROBLEM
-from twin_runtime.problems.edge_association_policies import POLICIES
+from twin_runtime.problems.edge_association_policies import POLICIES, best_round
 from twin_runtime.problems.edge_association_round import (
     Action,
     State,
     average_action,
+    best_fractions,
     round_parts_s,
 )
 from twin_runtime.problems.environment import Environment
@@ -39,6 +40,7 @@ def one_world(state: State, world: int) -> State:
         state.frequency_hz[only],
         state.rate_bps[only],
         state.broadcast_bps[only],
+        state.access_bps[only],
     )
 
 
@@ -177,6 +179,63 @@ def test_with_the_same_batches_the_cost_is_the_time_of_a_round() -> None:
     cost = PROBLEM.cost(state, action)
     relative = cost.parts["round_s"] / cost.parts["reference_round_s"]
     assert cost.total[:, 0] == pytest.approx(relative)
+
+
+SYNCS = replace(SMALL, sync_bits=4e6)
+
+
+def test_a_station_waits_for_the_syncs_of_all_its_twins_before_it_trains() -> None:
+    state = begun(13, SYNCS)
+    action = average_action(state)
+    sync = 4e6 / state.access_bps
+    computing = 1e7 * 0.1 * state.samples[:, :, None] / state.frequency_hz[:, None]
+    here = action.host[:, :, None] == np.arange(5)
+    slowest = np.where(here, sync + computing, 0.0).sum(axis=1).max(axis=1)
+    assert round_parts_s(state, action)["training_s"] == pytest.approx(slowest)
+    without = replace(state, scenario=SMALL)
+    assert (round_parts_s(without, action)["training_s"] < slowest).all()
+
+
+def test_links_are_seen_where_devices_sync_and_devices_stay_where_they_are() -> None:
+    world = Environment(PROBLEM, SYNCS, seed=13, batch=2)
+    before = world.state.access_bps
+    link = PROBLEM.observe(world.state)["pair"][..., 1]
+    assert (link.argmax(axis=2) == before.argmax(axis=2)).all()
+    assert len(np.unique(link.argmax(axis=2))) > 1
+    assert world.step(average_action(world.state)).state.access_bps is before
+    assert not PROBLEM.observe(begun(13))["pair"][..., 1].any()
+
+
+def test_the_oracle_hosts_twins_where_they_may_be_and_certifies_the_round() -> None:
+    state = begun(14, SYNCS)
+    allowed = state.allowed.copy()
+    allowed[:, 3] = [True, False, False, False, False]
+    state = replace(state, allowed=allowed)
+    best = best_round(state)
+    assert (best.action.host[:, 3] == 0).all()
+    parts = round_parts_s(state, best.action)
+    phases = ("training_s", "aggregation_s", "upload_s", "verification_s")
+    assert sum(parts[phase] for phase in phases) == pytest.approx(best.value_s)
+    assert (best.bound_s <= best.value_s).all()
+    assert (best.value_s - best.bound_s <= 0.04 * parts["round_s"]).all()
+
+
+def test_the_oracle_of_one_upload_per_twin_has_a_bound_for_twins_that_differ() -> None:
+    best = best_round(begun(15, replace(SMALL, upload="per_twin")))
+    assert (best.bound_s <= best.value_s * (1 + 1e-9)).all()
+    assert (best.value_s <= 1.03 * best.bound_s).all()
+    with pytest.raises(InvalidArgument, match="one upload per twin is for twins without syncs"):
+        best_round(begun(15, replace(SYNCS, upload="per_twin")))
+
+
+def test_batches_are_near_the_best_where_devices_sync() -> None:
+    state = begun(16, SYNCS)
+    action = average_action(state)
+    best = best_fractions(state, action.host, action.share)
+    total = PROBLEM.cost(state, replace(action, fraction=best)).total
+    for factor in (0.5, 0.8, 1.25, 2.0):
+        other = replace(action, fraction=np.clip(best * factor, 0.02, 1.0))
+        assert (total <= 1.01 * PROBLEM.cost(state, other).total).all()
 
 
 def test_moving_twins_costs_what_their_bundles_take() -> None:

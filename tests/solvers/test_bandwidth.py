@@ -1,5 +1,7 @@
 """Shares of an uplink against SciPy's solvers, and what must hold of any shares."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from twin_runtime.solvers.bandwidth import (
     flat_shares,
     selective_shares,
     selective_shares_after,
+    whole_channels,
 )
 from twin_runtime.solvers.certificate import Infeasible
 
@@ -84,6 +87,38 @@ def test_selective_shares_are_those_of_a_linear_program(seed: int) -> None:
     assert shares.finish_s == pytest.approx(linear_program(demand, rate), rel=2e-11)
     assert shares.certificate.gap <= 2e-11
     assert (demand / (shares.share * rate).sum(axis=1)).max() == pytest.approx(shares.finish_s)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whole_channels_are_the_best_of_all_ways_to_give_them_away(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    demand = generator.uniform(0.1, 3.0, 3) * 1e8
+    rate = generator.exponential(1e8, (3, 4))
+    shares = whole_channels(demand_bits=demand, rate_bps=rate)
+    owner = np.array(list(product(range(3), repeat=4)))
+    got = ((owner[:, None] == np.arange(3)[:, None]) * rate).sum(axis=2)
+    served = got.min(axis=1) > 0
+    best = (demand / got[served]).max(axis=1).min()
+    assert shares.finish_s == pytest.approx(best, rel=1e-9)
+    assert shares.bound_s == pytest.approx(best, rel=1e-8)
+    assert set(shares.share.ravel().tolist()) <= {0.0, 1.0}
+    assert shares.share.sum(axis=0).max() == 1.0
+    divided = selective_shares(demand_bits=demand, rate_bps=rate)
+    assert divided.finish_s <= shares.finish_s * (1 + 1e-9)
+
+
+def test_whole_channels_of_many_worlds_leave_out_who_sends_nothing() -> None:
+    demand = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 2.0]])
+    rate = np.array([[1.0, 3.0], [2.0, 1.0]])
+    shares = whole_channels(demand_bits=demand, rate_bps=rate)
+    assert shares.finish_s == pytest.approx([0.25, 0.0, 1.0])
+    assert shares.share[0].sum(axis=1).tolist() == [2.0, 0.0]
+    assert not shares.share[1].any()
+
+
+def test_fewer_whole_channels_than_stations_are_infeasible() -> None:
+    with pytest.raises(Infeasible, match="1 whole sub-channels do not serve 2 stations"):
+        whole_channels(demand_bits=[1.0, 1.0], rate_bps=np.ones((2, 1)))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -17,6 +17,7 @@ import numpy as np
 
 from twin_runtime.physics.arguments import Array, Booleans, Integers, InvalidArgument
 from twin_runtime.physics.channel import path_gain, shannon_rate_bps, sinr
+from twin_runtime.physics.geometry import distance_m, uniform_in_square
 from twin_runtime.physics.hierarchy import sums_at_stations
 from twin_runtime.physics.units import dbm_to_w
 from twin_runtime.problems.edge_association_round import (
@@ -35,6 +36,7 @@ from twin_runtime.problems.scenarios.five_stations import FiveStations
 from twin_runtime.solvers.certificate import Infeasible
 
 TRAINING_SCALE_S = 10.0  # what a round's training is seen relative to
+NEAREST_M = 1.0  # where the path loss begins
 PREFERENCE = 1e-3  # of a score beside the load that is left, in twins: it breaks ties
 
 
@@ -52,7 +54,11 @@ SPEC = Spec(
                 ("twins before over mean", "1"),
             ),
         ),
-        Tensor("pair", ("batch", "twin", "station", "feature"), (("hosted before", "1"),)),
+        Tensor(
+            "pair",
+            ("batch", "twin", "station", "feature"),
+            (("hosted before", "1"), ("log access rate over mean", "1")),
+        ),
         Tensor(
             "channel",
             ("batch", "station", "channel", "feature"),
@@ -81,7 +87,7 @@ SPEC = Spec(
 
 
 def begin(scenario: FiveStations, batch: int, generator: np.random.Generator) -> State:
-    """Draw worlds: samples, clocks, fading; twins are hosted in turn."""
+    """Draw worlds: samples, clocks, fading, devices; twins are hosted in turn."""
     shape = (batch, scenario.twins)
     samples = generator.integers(scenario.samples_min, scenario.samples_max + 1, shape)
     frequency, rate, broadcast = _drawn(scenario, batch, generator)
@@ -93,6 +99,7 @@ def begin(scenario: FiveStations, batch: int, generator: np.random.Generator) ->
         frequency_hz=frequency,
         rate_bps=rate,
         broadcast_bps=broadcast,
+        access_bps=_access_bps(scenario, batch, generator),
     )
 
 
@@ -126,10 +133,11 @@ def observe(state: State) -> Observation:
     ]
     twin = _log_over(state.samples, state.samples.mean(axis=1, keepdims=True))
     pair = state.host[:, :, None] == np.arange(rate.shape[1])
+    access = _log_over(state.access_bps, state.access_bps.mean(axis=2, keepdims=True))
     return {
         "twin": _features(twin),
         "station": _features(*station),
-        "pair": _features(pair),
+        "pair": _features(pair, access),
         "channel": _features(*channel),
         "context": _features(np.log(work_s / TRAINING_SCALE_S), stations),
         "allowed": state.allowed,
@@ -209,6 +217,26 @@ def _drawn(
     rate = _rate_bps(scenario, scenario.station_power_dbm, fading)
     broadcast = _rate_bps(scenario, scenario.cloud_power_dbm, fading).sum(axis=2)
     return np.array(scenario.frequency_max_hz) * free, rate, broadcast
+
+
+def _access_bps(scenario: FiveStations, batch: int, generator: np.random.Generator) -> Array:
+    """From devices, which are anywhere, to all stations; equal where nobody syncs."""
+    shape = (batch, scenario.twins, scenario.stations)
+    if scenario.sync_bits == 0:
+        return np.full(shape, scenario.access_bandwidth_hz)
+    device = uniform_in_square(generator, shape[:2], side_m=scenario.area_side_m)
+    apart = distance_m(source_m=device[:, :, None], target_m=scenario.stations_m)
+    gain = path_gain(
+        distance_m=np.maximum(apart, NEAREST_M),
+        reference_loss_db=scenario.path_loss_m_db,
+        slope_db=scenario.path_loss_slope_db,
+    )
+    bandwidth = scenario.access_bandwidth_hz
+    ratio = sinr(
+        received_w=dbm_to_w(scenario.access_power_dbm) * gain,
+        noise_w=dbm_to_w(scenario.noise_density_dbm) * bandwidth,
+    )
+    return shannon_rate_bps(bandwidth_hz=bandwidth, sinr=ratio)
 
 
 def _rate_bps(scenario: FiveStations, power_dbm: float, fading: Array) -> Array:

@@ -6,10 +6,12 @@ oracle. None but the last three decides batches: they are the scenario's, or all
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from twin_runtime.physics.arguments import Array, Integers, InvalidArgument
+from twin_runtime.physics.compute import computing_time_s, training_cycles
 from twin_runtime.problems.edge_association_round import (
     Action,
     State,
@@ -18,16 +20,16 @@ from twin_runtime.problems.edge_association_round import (
     best_shares,
     models_sent,
     round_parts_s,
+    sync_s,
 )
 from twin_runtime.solvers.balance import longest_first
-from twin_runtime.solvers.bandwidth import flat_shares
+from twin_runtime.solvers.bandwidth import flat_shares, whole_channels
 from twin_runtime.solvers.edge_association import Stations, joint_association
 from twin_runtime.solvers.learning_association import learning_association
-from twin_runtime.solvers.per_twin_upload import joint_per_twin_selective
+from twin_runtime.solvers.per_twin_upload import unlike_per_twin
+from twin_runtime.solvers.unlike_twins import UnlikeAssociation, unlike_association
 
 Policy = Callable[[State, np.random.Generator], Action]
-
-FAR_TOO_SLOW = 1e-9  # times a clock: no twin is hosted there
 
 
 def random_equal(state: State, generator: np.random.Generator) -> Action:
@@ -54,6 +56,13 @@ def average_best(state: State, generator: np.random.Generator) -> Action:
     return replace(action, share=best_shares(state, action.host))
 
 
+def average_whole(state: State, generator: np.random.Generator) -> Action:
+    """Twins in turn, each sub-channel as a whole to one station: the text under (18)."""
+    action = average_equal(state, generator)
+    bits = state.scenario.upload_bits * models_sent(state, action.host)
+    return replace(action, share=whole_channels(demand_bits=bits, rate_bps=state.rate_bps).share)
+
+
 def nominal_equal(state: State, generator: np.random.Generator) -> Action:
     """Twins by what stations' clocks are on paper, equal shares."""
     host = longest_first(
@@ -68,26 +77,41 @@ def live_flat(state: State, generator: np.random.Generator) -> Action:
     return replace(average_equal(state, generator), host=host, share=_flat_shares(state, host))
 
 
-def oracle(state: State, generator: np.random.Generator) -> Action:
-    """Hosts and shares of the shortest round, for batches as they are.
+def oracle(state: State, generator: np.random.Generator) -> Action:  # noqa: ARG001
+    """Hosts and shares of the shortest round, for batches as they are; see `best_round`."""
+    return best_round(state).action
 
-    Exact for twins that are alike; else participants are those of the mean twin, and twins
-    are hosted among them the longest first. With one upload per twin it solves a
-    mixed-integer program per world, one after the other.
+
+class Best(NamedTuple):
+    """An action, and what its training, aggregation, upload and verification take beside what
+    those of any action do `[B]` each."""
+
+    action: Action
+    value_s: Array
+    bound_s: Array
+
+
+def best_round(state: State) -> Best:
+    """The shortest round for batches as they are, and how far it may be from the shortest.
+
+    Twins that are alike and upload one model a station are solved for all worlds at once,
+    exactly. Where twins differ, in samples, links or where they may be, and where each
+    uploads its own model, each world is a search or a mixed-integer program of its own, one
+    after the other.
     """
-    action = average_equal(state, generator)
     if state.scenario.upload == "per_twin":
-        count, share = _per_twin(state)
+        solved = [_per_twin(state, world) for world in range(len(state.samples))]
+    elif _alike(state):
+        return _best_alike(state)
     else:
-        found = joint_association(
-            stations=stations_of(state), twins=state.samples.shape[1], cycles=_cycles(state)
-        )
-        count, share = found.count, found.share
-    if _alike(state):
-        return replace(action, host=_hosts(count), share=share)
-    taking_part = np.where(count > 0, state.frequency_hz, state.frequency_hz * FAR_TOO_SLOW)
-    host = longest_first(cycles=state.samples, frequency_hz=taking_part)
-    return replace(action, host=host, share=best_shares(state, host))
+        solved = [_unlike(state, world) for world in range(len(state.samples))]
+    action = replace(
+        average_action(state),
+        host=np.stack([each.host for each in solved]),
+        share=np.stack([each.share for each in solved]),
+    )
+    certificates = np.array([each.certificate for each in solved])
+    return Best(action, certificates[:, 0], certificates[:, 1])
 
 
 def full_data(state: State, generator: np.random.Generator) -> Action:
@@ -127,6 +151,7 @@ POLICIES: Mapping[str, Policy] = {
     "average": average_equal,
     "average_flat": average_flat,
     "average_best": average_best,
+    "average_whole": average_whole,
     "nominal": nominal_equal,
     "live_flat": live_flat,
     "oracle": oracle,
@@ -150,14 +175,15 @@ def stations_of(state: State) -> Stations:
 
 
 def _cycles(state: State) -> float:
-    """Of training the mean twin for a round, with the scenario's batches."""
+    """Of training one of the twins alike for a round, with the scenario's batches."""
     scenario = state.scenario
-    samples = float(state.samples.mean()) * scenario.fraction
+    samples = float(state.samples[0, 0]) * scenario.fraction
     return samples * scenario.cycles_per_sample * scenario.iterations
 
 
 def _alike(state: State) -> bool:
-    return bool((state.samples == state.samples[0, 0]).all())
+    free = state.scenario.sync_bits == 0 and state.allowed.all()
+    return bool(free and (state.samples == state.samples[0, 0]).all())
 
 
 def _flat_shares(state: State, host: Integers) -> Array:
@@ -167,26 +193,46 @@ def _flat_shares(state: State, host: Integers) -> Array:
     return np.repeat(share[:, :, None], state.rate_bps.shape[2], axis=2)
 
 
-def _per_twin(state: State) -> tuple[Integers, Array]:
-    solved = [
-        joint_per_twin_selective(
-            stations=replace(stations_of(state), frequency_hz=speed, rate_bps=rate),
-            twins=state.samples.shape[1],
-            cycles=_cycles(state),
-        )
-        for speed, rate in zip(state.frequency_hz, state.rate_bps, strict=True)
-    ]
-    return np.stack([each.count for each in solved]), np.stack([each.share for each in solved])
+def _best_alike(state: State) -> Best:
+    found = joint_association(
+        stations=stations_of(state), twins=state.samples.shape[1], cycles=_cycles(state)
+    )
+    action = replace(average_action(state), host=_hosts(found.count), share=found.share)
+    return Best(action, found.value_s, found.bound_s)
+
+
+def _per_twin(state: State, world: int) -> UnlikeAssociation:
+    """For twins that differ in samples only; those that are alike are solved exactly."""
+    if state.scenario.sync_bits > 0 or not state.allowed[world].all():
+        raise InvalidArgument("one upload per twin is for twins without syncs, allowed anywhere")
+    cycles = state.samples[world] * state.scenario.fraction * state.scenario.iterations
+    return unlike_per_twin(
+        stations=_stations_of(state, world), cycles=cycles * state.scenario.cycles_per_sample
+    )
+
+
+def _unlike(state: State, world: int) -> UnlikeAssociation:
+    scenario = state.scenario
+    cycles = training_cycles(
+        samples=scenario.iterations * scenario.fraction * state.samples[world],
+        cycles_per_sample=scenario.cycles_per_sample,
+    )
+    computing = computing_time_s(cycles=cycles[:, None], frequency_hz=state.frequency_hz[world])
+    time = np.where(state.allowed[world], computing + sync_s(state)[world], np.inf)
+    return unlike_association(stations=_stations_of(state, world), time_s=time)
+
+
+def _stations_of(state: State, world: int) -> Stations:
+    return replace(
+        stations_of(state), frequency_hz=state.frequency_hz[world], rate_bps=state.rate_bps[world]
+    )
 
 
 def _learning(state: State, world: int) -> tuple[Integers, Array, Array]:
-    stations = stations_of(state)
     parts = round_parts_s(state, average_action(state))
     always = parts["block_s"] + parts["download_s"] + parts["sequencing_s"]
     found = learning_association(
-        stations=replace(
-            stations, frequency_hz=state.frequency_hz[world], rate_bps=state.rate_bps[world]
-        ),
+        stations=_stations_of(state, world),
         twins=state.samples.shape[1],
         samples=float(state.samples[world, 0]),
         constant_s=float(always[world]),

@@ -31,6 +31,7 @@ class State:
     frequency_hz: what stations have to give `[B, M]`.
     rate_bps: of a whole sub-channel from a station to the cloud `[B, M, C]`.
     broadcast_bps: from the cloud to a station, all sub-channels together `[B, M]`.
+    access_bps: from a twin's device to a station, alone on the station's band `[B, N, M]`.
     """
 
     scenario: FiveStations
@@ -40,6 +41,7 @@ class State:
     frequency_hz: Array
     rate_bps: Array
     broadcast_bps: Array
+    access_bps: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,11 @@ def round_parts_s(state: State, action: Action) -> dict[str, Array]:
         "aggregation_s": aggregation,
         "upload_s": upload,
         "cloud_s": np.sum(list(cloud.values()), axis=0),
-        "iterations": np.array(scenario.iterations),
     }
     return {
         "round_s": phased_round_time_s(**phases),
         "pipelined_s": pipelined_round_time_s(**phases),
-        "training_s": scenario.iterations * training.max(axis=1),
+        "training_s": training.max(axis=1),
         "aggregation_s": aggregation.max(axis=1),
         "upload_s": upload.max(axis=1),
         **cloud,
@@ -102,6 +103,15 @@ def average_action(state: State) -> Action:
     return Action(in_turn(state.scenario, len(state.samples)), fraction, share)
 
 
+def sync_s(state: State) -> Array:
+    """What syncing a twin takes of its station's time `[B, N, M]`. [P4] (1)(12).
+
+    The shares of a station's band by which all its devices are done together make its time
+    the sum of what each would take alone. The digest's extension: the paper never uses its R.
+    """
+    return upload_time_s(size_bits=state.scenario.sync_bits, rate_bps=state.access_bps)
+
+
 def models_sent(state: State, host: Integers) -> Array:
     """How many models each station uploads `[B, M]`."""
     count = sums_at_stations(values=1.0, host=host, stations=state.scenario.stations)
@@ -115,27 +125,29 @@ def best_shares(state: State, host: Integers) -> Array:
 
 
 def best_fractions(state: State, host: Integers, share: Array) -> Array:
-    """The batch fractions by which training with these hosts and shares ends first `[B, N]`."""
+    """The batch fractions by which training with these hosts and shares ends first `[B, N]`.
+
+    Where devices sync, the slowest station's sync counts as time in which nobody computes:
+    then they are near the best ones only.
+    """
     scenario = state.scenario
     action = Action(host, np.full(host.shape, scenario.fraction), share)
-    parts = round_parts_s(state, action)
+    round_s = round_parts_s(state, action)["round_s"]
     samples = sums_at_stations(values=state.samples, host=host, stations=scenario.stations)
     batches = batch_fractions(
         samples=samples,
         frequency_hz=state.frequency_hz,
-        constant_s=parts["round_s"] - parts["training_s"],
+        constant_s=round_s - _computing_s(state, action).max(axis=1),
         learning=scenario.learning,
     )
     return np.take_along_axis(batches.fraction, host, axis=1)
 
 
 def _phases_s(state: State, action: Action) -> tuple[Array, Array, Array]:
-    """One iteration of training, aggregation and upload of each station `[B, M]`."""
+    """Training, syncs before it, aggregation and upload of each station `[B, M]`."""
     scenario, stations = state.scenario, state.scenario.stations
-    work = training_cycles(
-        samples=action.fraction * state.samples, cycles_per_sample=scenario.cycles_per_sample
-    )
-    trained = sums_at_stations(values=work, host=action.host, stations=stations)
+    sync = np.take_along_axis(sync_s(state), action.host[:, :, None], axis=2)[:, :, 0]
+    synced = sums_at_stations(values=sync, host=action.host, stations=stations)
     count = sums_at_stations(values=1.0, host=action.host, stations=stations)
     upload = station_upload_time_s(
         model_bits=scenario.model_bits,
@@ -144,12 +156,23 @@ def _phases_s(state: State, action: Action) -> tuple[Array, Array, Array]:
         factor=scenario.broadcast_factor,
     )
     return (
-        computing_time_s(cycles=trained, frequency_hz=state.frequency_hz),
+        _computing_s(state, action) + synced,
         computing_time_s(
             cycles=count * scenario.aggregation_cycles, frequency_hz=state.frequency_hz
         ),
         upload,
     )
+
+
+def _computing_s(state: State, action: Action) -> Array:
+    """All local iterations of each station `[B, M]`."""
+    scenario = state.scenario
+    work = training_cycles(
+        samples=action.fraction * state.samples, cycles_per_sample=scenario.cycles_per_sample
+    )
+    trained = sums_at_stations(values=work, host=action.host, stations=scenario.stations)
+    each = computing_time_s(cycles=trained, frequency_hz=state.frequency_hz)
+    return scenario.iterations * each
 
 
 def _cloud_parts_s(state: State, takes_part: Booleans) -> dict[str, Array]:

@@ -6,13 +6,15 @@ finish beside a bound that no other shares pass. A station that demands nothing 
 On a flat channel (a station's rate is the same on every sub-channel) all stations end
 together: with ready times a and demands d [s] the shares are d / (T - a), where T is the
 root of sum d / (T - a) = 1; without ready times T is the sum of demands. On a selective
-channel the shares are a linear program (`max_min_rate.py`).
+channel the shares are a linear program (`max_min_rate.py`), and an integer one if a
+sub-channel belongs to one station only, as the paper's text has it.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import LinearConstraint, milp
 
 from twin_runtime.physics.arguments import (
     Array,
@@ -28,6 +30,7 @@ from twin_runtime.solvers.max_min_rate import MaxMin, max_min_rate
 ROOT_STEPS_MAX = 60  # Newton's; 8 are usual
 CUTS_MAX = 40  # linear programs until ready times are met; 5 are usual
 CUT_GAP_MAX = 1e-10  # relative
+PROGRAM_S_MAX = 60.0  # for the whole sub-channels of a world; 5 of 5 stations need some ms
 AIM_BEYOND = 5e-11  # relative: where one is ready late, a hair's breadth decides for all others
 
 
@@ -87,6 +90,27 @@ def selective_shares(*, demand_bits: Real, rate_bps: Real) -> Shares:
     return Shares(share, finish.reshape(shape[:-1]), bound.reshape(shape[:-1]))
 
 
+def whole_channels(*, demand_bits: Real, rate_bps: Real) -> Shares:
+    """Shares that are 0 or 1, when all begin at once. [P4] S3, its binary variant.
+
+    A mixed-integer program for each world, one after the other.
+
+    Args:
+        demand_bits: what each station sends, >= 0 `[..., M]`.
+        rate_bps: on each sub-channel, >= 0 `[..., M, C]`.
+
+    Raises:
+        Infeasible: a station that demands has no rate on any sub-channel, or more demand than
+            there are sub-channels with a rate for them.
+    """
+    demand, rate = _links(demand_bits, rate_bps)
+    solved = [_whole(need, links) for need, links in zip(demand, rate, strict=True)]
+    shape = np.broadcast_shapes(np.shape(demand_bits), np.shape(rate_bps)[:-1])
+    share = np.stack([each[0] for each in solved]).reshape(*shape, rate.shape[-1])
+    times = np.array([each[1:] for each in solved])
+    return Shares(share, times[:, 0].reshape(shape[:-1]), times[:, 1].reshape(shape[:-1]))
+
+
 def selective_shares_after(*, demand_bits: Real, rate_bps: Real, ready_s: Real) -> Shares:
     """Shares of each sub-channel when stations begin at different times. [P4] S3.
 
@@ -121,6 +145,32 @@ def selective_shares_after(*, demand_bits: Real, rate_bps: Real, ready_s: Real) 
             break
     share = share.reshape(*shape, rate.shape[-1])
     return Shares(share, finish.reshape(shape[:-1]), bound.reshape(shape[:-1]))
+
+
+def _whole(demand: Array, rate: Array) -> tuple[Array, float, float]:
+    """Who has which sub-channel `[M, C]`, the finish, and its bound, of one world."""
+    sends = np.flatnonzero(demand > 0)
+    share = np.zeros(rate.shape)
+    if not sends.size:
+        return share, 0.0, 0.0
+    pace = rate[sends] / demand[sends, None]  # uploads per second
+    pace_max = float(pace.sum(axis=1).min())
+    count, channels = pace.shape
+    served = np.hstack([np.kron(np.eye(count), np.ones(channels)) * pace.ravel() / pace_max,
+                        -np.ones((count, 1))])  # fmt: skip
+    once = np.hstack([np.tile(np.eye(channels), count), np.zeros((channels, 1))])
+    found = milp(
+        np.append(np.zeros(pace.size), -1.0),
+        integrality=np.append(np.ones(pace.size), 0),
+        bounds=(0.0, 1.0),
+        constraints=[LinearConstraint(served, lb=0.0), LinearConstraint(once, ub=1.0)],
+        options={"time_limit": PROGRAM_S_MAX, "mip_rel_gap": CUT_GAP_MAX},
+    )
+    if found.x is None or found.x[-1] <= 0:
+        raise Infeasible(f"{channels} whole sub-channels do not serve {count} stations")
+    share[sends] = np.rint(found.x[:-1]).reshape(pace.shape)
+    slowest = (share[sends] * pace).sum(axis=1).min()
+    return share, float(1.0 / slowest), float(1.0 / (pace_max * -found.mip_dual_bound))
 
 
 def _flat(demand: Array, ready: Array) -> _Flat:

@@ -21,16 +21,20 @@ def improved_hosts(
 
     Args:
         host: the station of each twin, of one world.
-        weight: what each twin adds to its station's load `[N]`.
+        weight: what each twin adds to a station's load, `[N]`, or `[N, M]` if that depends on
+            the station, too; infinite where it may not be hosted.
         stations: M.
         value: of loads `[K, M]`; gives `[K]`.
     """
-    host = host.copy()
-    load = np.bincount(host, weight, minlength=stations).astype(np.float64)
+    host, twin = host.copy(), np.arange(len(host))
+    adds = np.broadcast_to(weight.T, (stations, len(host))).T
+    load = np.bincount(host, adds[twin, host], minlength=stations).astype(np.float64)
     best = float(value(load[None])[0])
     for _ in range(STEPS_MAX):
         first, second, target = _exchanges(host, stations)
-        loads = _loads_after(load, host, weight, (first, second, target))
+        if not first.size:
+            break  # one station has all
+        loads = _loads_after(load, host, adds, (first, second, target))
         values = value(loads)
         chosen = int(values.argmin())
         if values[chosen] >= best * (1.0 - BETTER_BY):
@@ -38,7 +42,7 @@ def improved_hosts(
         if second[chosen] >= 0:
             host[second[chosen]] = host[first[chosen]]
         host[first[chosen]] = target[chosen]
-        load = np.bincount(host, weight, minlength=stations).astype(np.float64)
+        load = np.bincount(host, adds[twin, host], minlength=stations).astype(np.float64)
         best = float(values[chosen])
     return host, best
 
@@ -56,12 +60,12 @@ def _exchanges(host: Integers, stations: int) -> tuple[Integers, Integers, Integ
 
 
 def _loads_after(
-    load: Array, host: Integers, weight: Array, exchange: tuple[Integers, Integers, Integers]
+    load: Array, host: Integers, adds: Array, exchange: tuple[Integers, Integers, Integers]
 ) -> Array:
+    """Loads `[K, M]` after each exchange: one goes to the target, the other where one was."""
     first, second, target = exchange
-    moved = weight[first] - np.where(second >= 0, weight[second], 0.0)
+    swapped, row, source = second >= 0, np.arange(len(first)), host[first]
     loads = np.repeat(load[None], len(first), axis=0)
-    row = np.arange(len(first))
-    loads[row, host[first]] -= moved
-    loads[row, target] += moved
+    loads[row, source] += np.where(swapped, adds[second, source], 0.0) - adds[first, source]
+    loads[row, target] += adds[first, target] - np.where(swapped, adds[second, target], 0.0)
     return loads

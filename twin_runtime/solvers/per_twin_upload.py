@@ -3,14 +3,15 @@
 Then hosting a twin costs the uplink, too, and a station with a good channel is worth more
 than a fast one. On a flat channel the sum of all uploads is what counts, and a scan over the
 possible training times is exact. On a selective channel it is one small mixed-integer
-program in counts, airtimes and the three phases' ends.
+program in counts, loads, airtimes and the three phases' ends.
 """
 
 import numpy as np
 from scipy.optimize import LinearConstraint, milp
 
-from twin_runtime.physics.arguments import Array, InvalidArgument, positive
-from twin_runtime.solvers.certificate import Infeasible
+from twin_runtime.physics.arguments import Array, Integers, InvalidArgument, Real, positive
+from twin_runtime.solvers.bandwidth import selective_shares
+from twin_runtime.solvers.certificate import Certificate, Infeasible
 from twin_runtime.solvers.edge_association import (
     Association,
     Stations,
@@ -18,7 +19,11 @@ from twin_runtime.solvers.edge_association import (
     best_of_sets,
     check_twins,
 )
+from twin_runtime.solvers.host_search import improved_hosts
+from twin_runtime.solvers.unlike_twins import UnlikeAssociation
 
+LINES_MAX = 16  # below the weight of the k smallest twins
+SETS_OF_MAX = 6  # stations: rows for 63 sets of them
 WHOLE = 1e-9  # twins: a time that is k twins' is enough for k, whatever its rounding
 
 
@@ -64,51 +69,126 @@ def joint_per_twin_selective(
 
     Arguments as in `joint_per_twin`; after `budget_s` the best known is given, with its bound.
     """
+    check_twins(twins, cycles)
+    return _solved(stations, np.full(twins, float(cycles)), budget_s)
+
+
+def unlike_per_twin(
+    *, stations: Stations, cycles: Real, budget_s: float = 60.0
+) -> UnlikeAssociation:
+    """Hosts and shares of one world's round, for twins that differ in size. [P4] S5, S7.
+
+    A station with K twins trains at least the K smallest; with that alone the program's end is
+    a bound, and its counts are then filled, the longest twin first. The value is of the hosts.
+
+    Args:
+        stations: of one world.
+        cycles: > 0, what each twin costs its station per round `[N]`.
+        budget_s: > 0, after which the best counts known are taken.
+    """
+    work = positive("cycles", cycles)
+    if work.ndim != 1 or not work.size:
+        raise InvalidArgument(f"cycles has the shape {work.shape}; it must be [N]")
+    program = _solved(stations, work, budget_s)
+    host = _filled(program.count, work, stations.frequency_hz)
+    load = np.bincount(host, work, minlength=len(program.count)) / stations.frequency_hz
+    adding = program.count * stations.aggregation_cycles / stations.frequency_hz
+    demand = stations.upload_bits * program.count
+    upload = selective_shares(demand_bits=demand, rate_bps=stations.rate_bps)
+    scoring = float(stations.verification_s(program.count > 0)[0])
+    value = float(load.max() + adding.max() + upload.finish_s) + scoring
+    return UnlikeAssociation(host, upload.share, Certificate(value, float(program.bound_s)))
+
+
+def _solved(stations: Stations, work: Array, budget_s: float) -> Association:
+    """The program's answer for twins of `work` `[N]`; its value is of loads that may be split."""
     if stations.frequency_hz.ndim != 1:
         raise InvalidArgument("stations are of many worlds; this program takes one")
-    each, _ = _per_twin(stations, twins, cycles)
     rate = stations.rate_bps / stations.upload_bits  # models per second
+    count, whole = len(rate), np.ones(2 * len(rate))
     found = milp(
-        np.concatenate([np.zeros(each.size + each.size + rate.size), np.ones(3)]),
-        integrality=np.concatenate([np.ones(2 * each.size), np.zeros(rate.size + 3)]),
-        bounds=(0.0, np.concatenate([np.full(each.size, twins), _ones(each), _free(rate)])),
-        constraints=_constraints(each, rate, stations, twins),
+        np.concatenate([np.zeros(2 * count + rate.size), np.ones(3), np.zeros(count)]),
+        integrality=np.concatenate([whole, np.zeros(rate.size + 3 + count)]),
+        bounds=(0.0, np.concatenate([whole[:count] * len(work), whole[count:], _free(rate)])),
+        constraints=_constraints(rate, stations, work),
         options={"time_limit": float(positive("budget_s", budget_s)), "mip_rel_gap": 1e-9},
     )
     if found.x is None:
         raise Infeasible(f"no counts and shares were found: {found.message}")
-    count = np.rint(found.x[: each.size]).astype(np.int64)
-    airtime = np.maximum(found.x[2 * each.size : -3].reshape(rate.shape), 0.0)
+    airtime = np.maximum(found.x[2 * count : 2 * count + rate.size].reshape(rate.shape), 0.0)
     share = airtime / np.maximum(airtime.sum(axis=0), np.finfo(float).tiny)
-    return Association(count, share, np.array(found.fun), np.array(found.mip_dual_bound))
+    hosted = np.rint(found.x[:count]).astype(np.int64)
+    return Association(hosted, share, np.array(found.fun), np.array(found.mip_dual_bound))
 
 
-def _constraints(
-    each: Array, rate: Array, stations: Stations, twins: int
-) -> list[LinearConstraint]:
-    """Rows over counts, participation, airtimes, and the ends of the three phases."""
-    count, channels = rate.shape
+def _filled(count: Integers, work: Array, speed: Array) -> Integers:
+    """Hosts `[N]` of so many twins each: the longest first, where there is room and it is done
+    first; then twins are swapped while the last station is done earlier by that."""
+    room, load = count.copy(), np.zeros(len(count))
+    host = np.empty(len(work), dtype=np.int64)
+    for twin in np.argsort(-work, kind="stable"):
+        host[twin] = np.where(room > 0, (load + work[twin]) / speed, np.inf).argmin()
+        load[host[twin]] += work[twin]
+        room[host[twin]] -= 1
+    more_than_all = 2.0 * work.sum()  # each twin weighs that much more: loads tell their counts
+
+    def last_s(loads: Array) -> Array:
+        held = np.floor(loads / more_than_all)
+        ends = ((loads - held * more_than_all) / speed).max(axis=-1)
+        return np.where((held == count).all(axis=-1), ends, np.inf)
+
+    return improved_hosts(host, work + more_than_all, len(count), last_s)[0]
+
+
+def _constraints(rate: Array, stations: Stations, work: Array) -> list[LinearConstraint]:
+    """Rows over counts, participation, airtimes, the ends of the three phases, and loads."""
+    (count, channels), twins = rate.shape, len(work)
     eye, none = np.eye(count), np.zeros((count, count))
     links, no_links = np.kron(eye, np.ones(channels)) * rate.ravel(), np.zeros((count, rate.size))
     phase = np.eye(3)[:, None, :] * np.ones((count, 1))  # each [M, 3]
-    scoring = (stations.verification_cycles / stations.frequency_hz)[:, None] * (1.0 - eye)
-    trained = np.hstack([np.diag(each), none, no_links, -phase[0]])
-    uploaded = np.hstack([eye, none, -links, 0.0 * phase[0]])
-    joined = np.hstack([eye, -twins * eye, no_links, 0.0 * phase[0]])
-    scored = np.hstack([none, scoring, no_links, -phase[2]])
+    unit = work.mean()  # loads are counted in mean twins, near 1 as all else
+    inverse = np.diag(unit / stations.frequency_hz)
+    scoring = stations.verification_cycles / unit * inverse @ (1.0 - eye)
+    adding = stations.aggregation_cycles / unit * inverse
+    trained = np.hstack([adding, none, no_links, -phase[0], inverse])
+    uploaded = np.hstack([eye, none, -links, 0.0 * phase[0], none])
+    joined = np.hstack([eye, -twins * eye, no_links, 0.0 * phase[0], none])
+    scored = np.hstack([none, scoring, no_links, -phase[2], none])
     spent = np.hstack(
         [
             np.zeros((channels, 2 * count)),
             np.kron(np.ones(count), np.eye(channels)),
             np.tile([0.0, -1.0, 0.0], (channels, 1)),
+            np.zeros((channels, count)),
         ]
     )
-    whole = np.concatenate([np.ones(count), np.zeros(count + rate.size + 3)])[None]
+    zeros, ones = np.zeros(count + rate.size + 3), np.ones(count)
     at_most_zero = np.vstack([trained, uploaded, joined, scored, spent])
+    whole = np.array([[*ones, *zeros, *(0.0 * ones)], [*(0.0 * ones), *zeros, *ones]])
     return [
         LinearConstraint(at_most_zero, ub=np.zeros(len(at_most_zero))),
-        LinearConstraint(whole, lb=[twins], ub=[twins]),
+        LinearConstraint(whole, lb=[twins, twins], ub=[twins, twins]),
+        _least_loads(rate, work / unit),
     ]
+
+
+def _least_loads(rate: Array, work: Array) -> LinearConstraint:
+    """Any stations together have at least as many of the smallest twins as they host.
+
+    What k of the smallest weigh is convex in k: a line per size is below it, and `LINES_MAX`
+    of the lines are enough. Sets of stations matter as they cannot all have the smallest ones;
+    where there are too many, single stations are what is left.
+    """
+    rising = np.sort(work)
+    slope, first = np.unique(rising, return_index=True)
+    some = np.unique(np.linspace(0, len(slope) - 1, LINES_MAX).astype(np.int64))
+    slope, first = slope[some], first[some]
+    offset = (rising.cumsum() - rising * np.arange(1, len(work) + 1))[first]
+    tried = all_sets(len(rate)) if len(rate) <= SETS_OF_MAX else None
+    members = (np.eye(len(rate), dtype=np.bool_) if tried is None else tried).astype(np.float64)
+    others = np.zeros((len(members), len(rate) + rate.size + 3))
+    rows = np.vstack([np.hstack([-each * members, others, members]) for each in slope])
+    return LinearConstraint(rows, lb=np.repeat(offset, len(members)))
 
 
 def _per_twin(stations: Stations, twins: int, cycles: float) -> tuple[Array, Array]:
@@ -129,9 +209,5 @@ def _cheapest_first(room: Array, price: Array, twins: int) -> Array:
     return count
 
 
-def _ones(each: Array) -> Array:
-    return np.ones(each.size)
-
-
 def _free(rate: Array) -> Array:
-    return np.full(rate.size + 3, np.inf)
+    return np.full(rate.size + 3 + len(rate), np.inf)

@@ -65,6 +65,13 @@ class FiveStations:
     bundle_bits: float = 0.0  # ours: of a twin that moves, when live twins do
     backhaul_bps: float = 1e9  # ours
 
+    # ours, all four: what a twin's device sends its station in a round, 0 where that is not
+    # waited for; the band of a station for its devices, a device's power, and where devices are
+    sync_bits: float = 0.0
+    access_bandwidth_hz: float = 20e6
+    access_power_dbm: float = 23.0
+    area_side_m: float = 1000.0
+
     local_accuracy: float = 0.5  # ours
     global_target: float = 0.01  # ours
     rounds_constant: float = 10.0  # ours: fitted to rounds that were needed
@@ -142,7 +149,7 @@ class FiveStations:
 MAY_BE_ZERO = {
     *("load_max", "cycles_per_parameter", "interference_w", "path_loss_slope_db"),
     *("verification_samples", "block_bits", "validation_cycles_per_bit"),
-    *("sequencing_s", "bundle_bits", "noise_scale"),
+    *("sequencing_s", "bundle_bits", "noise_scale", "sync_bits"),
 }
 NO_NUMBERS = {"fades", "upload", "twins_max"}
 MAY_BE_NEGATIVE = {"cloud_m", "stations_m"}
