@@ -3,22 +3,32 @@
 A state is what lies on the disks of a cloud, two edges and a device, and the set of all
 messages ever sent. In each step one party starts from its disk, is connected, and hears one
 of these messages, or something happens by itself: the device measures, somebody asks for a
-move, an edge loses its disk. What it commits is its new disk, what it says joins the set.
-So messages are lost (never heard), repeated, delayed and reordered in every possible way,
-and everybody is restarted before every step.
+move or calls an edge lost, an edge loses its disk. What it commits is its new disk, what it
+says joins the set. So messages are lost (never heard), repeated, delayed and reordered in
+every possible way, and everybody is restarted before every step. A device may hear something
+and measure in one step, since what it has heard becomes durable with its next report.
 
 A party's step depends on its disk and the message alone, so each is computed once, by the
-production machines, and remembered; the search is over numbers.
+production machines, and remembered. Most messages change nothing any more, and many have
+the same effect: the search goes over the different outcomes of a disk, each with the set of
+messages that lead to it (`World._outcomes`).
 
-Left out is what does not concern ownership: public documents, presence, and counters. And
-since everybody forgets before each step what is not on disk, so is what rests on memory: that
-a device drops only what is stable, for example, is the simulation's to show.
+One thing has to be bounded to be finite: an edge that lost its disk has said hello with its
+old store and with its new one, and both messages stay for ever. Heard in turn, each looks
+like another loss, and the cloud fails over again and again. Steps to an epoch beyond
+`epochs` are not taken.
+
+Left out is what does not concern ownership: public documents, presence, counters, and the
+numbers of events in the log.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
+from cloud.edges import EDGE_ROW
+from cloud.events import EVENTS_ROW
 from cloud.machine import CloudMachine
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
@@ -37,6 +47,7 @@ from twin_runtime.core.effects import (
     Row,
     Sample,
     Send,
+    SetEdge,
     Write,
 )
 from twin_runtime.core.messages import Description, FeatureSpec
@@ -44,10 +55,28 @@ from twin_runtime.core.messages import Description, FeatureSpec
 TWIN = "d-1"
 EDGES = ("e-1", "e-2")
 PARTIES = ("cloud", *EDGES, TWIN)
+CLOUD_PLACE, DEVICE_PLACE = 0, len(PARTIES) - 1
 NOW = Now(0.0, 1_750_000_000_000)
+DEVICE_STORE = "0" * 16
 DESCRIPTION = Description(features={"count": FeatureSpec(type="integer")})
+START = 1  # the message that is none: a party just starts
+MOVES = {f"move to {edge}": Asked(0, Move(TWIN, edge)) for edge in EDGES}
+LOST = {f"{edge} is lost": Asked(0, SetEdge(edge, "lost")) for edge in EDGES}
 
 Disk = frozenset[tuple[str, str, bytes]]
+
+
+class Size(NamedTuple):
+    """What may happen in a world, and how often."""
+
+    reports: int = 1
+    moves: int = 0
+    lost: int = 0  # times that somebody calls an edge lost
+    losses: int = 0  # disks
+    epochs: int = 9
+
+    def __str__(self) -> str:
+        return " ".join(f"{number} {what}" for what, number in self._asdict().items() if number)
 
 
 class State(NamedTuple):
@@ -56,6 +85,7 @@ class State(NamedTuple):
     disks: tuple[int, ...]
     sent: int
     moves_left: int
+    lost_left: int
     losses_left: int
 
 
@@ -67,41 +97,57 @@ class Step(NamedTuple):
 
 
 @dataclass(slots=True)
+class Outcomes:
+    """What a party's disk can become: each step, with the messages that lead to it."""
+
+    tried: int = 0
+    steps: dict[Step, int] = field(default_factory=dict)
+
+
 class World:
     """Disks and messages that have a number, and the steps that are known."""
 
-    disks: list[Disk] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    _contents: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
-    _disk_numbers: dict[Disk, int] = field(default_factory=dict)
-    _message_numbers: dict[Message, int] = field(default_factory=dict)
-    _inboxes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTIES, 0))
-    _steps: dict[tuple[int, int | str, str], Step] = field(default_factory=dict)
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.disks: list[Disk] = []
+        self.messages: list[Message | None] = [None]
+        self._disk_numbers: dict[Disk, int] = {}
+        self._message_numbers: dict[Message, int] = {}
+        self._inboxes = dict.fromkeys(PARTIES, START)
+        self._known: dict[tuple[str, int, str], Outcomes] = {}
+        self.content = cache(self._content)
+        self._is_within = cache(self._within)
+        self._measures = cache(self._can_measure)
 
-    def first(self, *, moves: int, losses: int) -> State:
-        """Two edges that are known and a device whose twin is about to be created."""
+    def first(self) -> State:
+        """Two edges and a device, all of them new."""
         empty = self.disk(frozenset())
-        return State((empty,) * len(PARTIES), 0, moves, losses)
+        size = self.size
+        return State((empty,) * 4, START, size.moves, size.lost, size.losses)
 
-    def next(self, state: State, reports_max: int) -> Iterator[State]:
-        """All states that one step leads to."""
-        for place, party in enumerate(PARTIES):
-            for number in self._heard(state, party):
-                yield self._stepped(state, place, number, party)
-        yield from self._by_itself(state, reports_max)
+    def next(self, state: State) -> Iterator[State]:
+        """All other states that one step leads to."""
+        for place in range(len(PARTIES)):
+            yield from self._steps(state, place)
+        if self._measures(state.disks[DEVICE_PLACE]):
+            yield from self._steps(state, DEVICE_PLACE, "sample")
+        if state.moves_left:
+            for after in self._asked(state, MOVES):
+                yield after._replace(moves_left=state.moves_left - 1)
+        if state.lost_left:
+            for after in self._asked(state, LOST):
+                yield after._replace(lost_left=state.lost_left - 1)
+        if state.losses_left:
+            yield from self._without_a_disk(state)
 
     def rows(self, state: State, party: str, kind: str) -> list[Any]:
         """A party's rows of a kind."""
         return self.content(state.disks[PARTIES.index(party)]).get(kind, [])
 
-    def content(self, disk: int) -> dict[str, list[Any]]:
-        """What is on a disk, by kind of row."""
-        found = self._contents.get(disk)
-        if found is None:
-            found = self._contents[disk] = {}
-            for kind, _, value in sorted(self.disks[disk]):
-                found.setdefault(kind, []).append(_load(value))
-        return found
+    def stores(self, state: State) -> dict[str, str]:
+        """The store of each edge, as the cloud knows them."""
+        edges = (row for row in self.disks[state.disks[CLOUD_PLACE]] if row[0] == EDGE_ROW)
+        return {edge: messages.load(value)["store"] for _, edge, value in edges}
 
     def disk(self, disk: Disk) -> int:
         number = self._disk_numbers.setdefault(disk, len(self.disks))
@@ -109,54 +155,73 @@ class World:
             self.disks.append(disk)
         return number
 
+    def _content(self, disk: int) -> dict[str, list[Any]]:
+        """What is on a disk, by kind of row."""
+        found: dict[str, list[Any]] = {}
+        for kind, _, value in sorted(self.disks[disk]):
+            found.setdefault(kind, []).append(_load(value))
+        return found
+
+    def _within(self, disk: int) -> bool:
+        """Whether a disk is within the bound that makes this finite."""
+        placements = self.content(disk).get("placement", [])
+        return all(placed["epoch"] <= self.size.epochs for placed in placements)
+
     # --- steps --------------------------------------------------------------------------
 
-    def _heard(self, state: State, party: str) -> Iterator[int]:
-        """The messages that a party may hear; -1: none, it just starts."""
-        yield -1
-        waiting = state.sent & self._inboxes[party]
-        while waiting:
-            lowest = waiting & -waiting
-            yield lowest.bit_length() - 1
-            waiting ^= lowest
+    def _steps(self, state: State, place: int, beside: str = "") -> Iterator[State]:
+        """The states after a party has heard some message, and what happened `beside` it."""
+        party, disk, sent = PARTIES[place], state.disks[place], state.sent
+        heard = sent & self._inboxes[party]
+        for step, causes in self._outcomes(party, disk, heard, beside).steps.items():
+            if causes & heard and (step.disk != disk or step.said & ~sent):
+                yield _after(state, place, step)
 
-    def _stepped(self, state: State, place: int, number: int, party: str) -> State:
-        events = [self.messages[number]] if number >= 0 else []
-        return self._after(state, place, number, party, events)
+    def _outcomes(self, party: str, disk: int, heard: int, beside: str) -> Outcomes:
+        """What is known of this disk, once all of these messages were tried on it."""
+        known = self._known.get((party, disk, beside))
+        if known is None:
+            known = self._known[party, disk, beside] = Outcomes()
+        fresh = heard & ~known.tried
+        known.tried |= heard
+        while fresh:
+            cause = fresh & -fresh
+            fresh ^= cause
+            step = self._take(party, disk, self._events(disk, cause, beside))
+            if self._is_within(step.disk):
+                known.steps[step] = known.steps.get(step, 0) | cause
+        return known
 
-    def _after(
-        self, state: State, place: int, what: int | str, party: str, events: Sequence[Event]
-    ) -> State:
-        """The state after a party's step; `what` stands for the events."""
-        disk = state.disks[place]
-        step = self._steps.get((disk, what, party))
-        if step is None:
-            step = self._steps[disk, what, party] = self._take(party, disk, events)
-        disks = (*state.disks[:place], step.disk, *state.disks[place + 1 :])
-        return State(disks, state.sent | step.said, state.moves_left, state.losses_left)
+    def _events(self, disk: int, cause: int, beside: str) -> list[Event]:
+        message = self.messages[cause.bit_length() - 1]
+        heard: list[Event] = [message] if message is not None else []
+        if beside == "sample":
+            count = self._measured(disk) + 1
+            return [*heard, Sample(TWIN, count, {"count": count})]
+        return [*heard, (MOVES | LOST)[beside]] if beside else heard
 
-    def _by_itself(self, state: State, reports_max: int) -> Iterator[State]:
-        cloud, device = 0, PARTIES.index(TWIN)
-        measured = max((row["seq"] for row in self.rows(state, TWIN, "outbox")), default=0)
-        marks = self.rows(state, TWIN, "device")
-        measured = max(measured, *(row["mark"]["stable"] for row in marks), 0)
-        if measured < reports_max:
-            sample = Sample(TWIN, measured + 1, {"count": measured + 1})
-            yield self._happened(state, device, TWIN, sample)
-        if state.moves_left and self.rows(state, "cloud", "placement"):
-            for number, edge in enumerate(EDGES):
-                moved = self._happened(state, cloud, "cloud", Asked(number, Move(TWIN, edge)))
-                if moved.disks != state.disks:
-                    yield moved._replace(moves_left=state.moves_left - 1)
-        if state.losses_left:
-            for place in range(1, 1 + len(EDGES)):
-                if self.disks[state.disks[place]]:
-                    gone = self.disk(frozenset({("store", "", b"2")}))
-                    disks = (*state.disks[:place], gone, *state.disks[place + 1 :])
-                    yield state._replace(disks=disks, losses_left=state.losses_left - 1)
+    def _asked(self, state: State, requests: Mapping[str, Asked]) -> Iterator[State]:
+        """Somebody asks the cloud for one of these, and it does something."""
+        for request in requests:
+            disk = state.disks[CLOUD_PLACE]
+            for step in self._outcomes("cloud", disk, START, request).steps:
+                if step.disk != disk:
+                    yield _after(state, CLOUD_PLACE, step)
 
-    def _happened(self, state: State, place: int, party: str, event: Event) -> State:
-        return self._after(state, place, repr(event), party, [event])
+    def _can_measure(self, disk: int) -> bool:
+        return self._measured(disk) < self.size.reports
+
+    def _measured(self, disk: int) -> int:
+        """How often the device has measured: its newest report stays."""
+        reports = self.content(disk).get("outbox", [])
+        return max((report["features"]["count"] for report in reports), default=0)
+
+    def _without_a_disk(self, state: State) -> Iterator[State]:
+        gone = self.disk(frozenset({("store", "", b"2")}))
+        for place in range(1, 1 + len(EDGES)):
+            if self.disks[state.disks[place]] and "store" not in self.content(state.disks[place]):
+                after = _after(state, place, Step(gone, 0))
+                yield after._replace(losses_left=state.losses_left - 1)
 
     def _take(self, party: str, disk: int, events: Sequence[Event]) -> Step:
         rows = sorted(self.disks[disk])
@@ -189,6 +254,11 @@ class World:
         return 1 << number
 
 
+def _after(state: State, place: int, step: Step) -> State:
+    disks = (*state.disks[:place], step.disk, *state.disks[place + 1 :])
+    return State(disks, state.sent | step.said, *state[2:])
+
+
 def _nobody(_: topics.Topic) -> str:
     return ""
 
@@ -208,7 +278,7 @@ def _machine(party: str, store: str) -> Machine:
         return CloudMachine()
     if party in EDGES:
         return EdgeMachine(party, store)
-    return FleetMachine([DeviceMachine(TWIN, DESCRIPTION, store_id="0" * 16)])
+    return FleetMachine([DeviceMachine(TWIN, DESCRIPTION, store_id=DEVICE_STORE)])
 
 
 def _load(value: bytes) -> Any:
@@ -217,12 +287,17 @@ def _load(value: bytes) -> Any:
 
 
 def _store(rows: Sequence[tuple[str, str, bytes]]) -> str:
-    return next((f"s-{value.decode()}" for kind, _, value in rows if kind == "store"), "s-1")
+    return store_name(next((value.decode() for kind, _, value in rows if kind == "store"), "1"))
+
+
+def store_name(number: str) -> str:
+    """What the store is called that an edge has first ("1") or after it lost that ("2")."""
+    return f"s-{number}"
 
 
 def _commit(rows: dict[tuple[str, str], bytes], writes: Sequence[Write]) -> None:
     for write in writes:
         if isinstance(write, Delete):
             rows.pop((write.kind, write.key), None)
-        elif not isinstance(write, Append):
+        elif not isinstance(write, Append) and write.kind != EVENTS_ROW:
             rows[write.kind, write.key] = write.value

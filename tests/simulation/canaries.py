@@ -155,9 +155,9 @@ def go_on_applying_after_a_seal() -> AbstractContextManager[Any]:
 
 
 def go_on_after_a_restart_of_a_sealed_edge() -> AbstractContextManager[Any]:
-    def restore(self: Twins, rows: Any, fx: Effects) -> None:
+    def restore(self: Twins, rows: Any, *rest: Any) -> None:
         active = (Row(TWIN_ROW if row.kind == SEALED_ROW else row.kind, *row[1:]) for row in rows)
-        _restore_twins(self, active, fx)
+        _restore_twins(self, active, *rest)
 
     return patch.object(Twins, "restore", restore)
 

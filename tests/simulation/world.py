@@ -211,18 +211,23 @@ class World:
         return Role(fleet, filters, twins=twins, sampler=partial(self._measure, n))
 
     async def _measure(self, n: int, inbox: Inbox) -> None:
-        process = self._fleets[n]
+        """Measure at random times, and each device once more at the end: what was measured
+        before that may have been lost with the memory of its process."""
         rng = Random(f"{self._seed}/fleet-{n}/{self._history.events}")
-        twins = process.role.twins
+        twins = self._fleets[n].role.twins
         while self._measuring:
             await asyncio.sleep(rng.expovariate(len(twins) / SAMPLE_PERIOD_S))
-            twin = rng.choice(twins)
-            device = self.checkers.devices[twin]
-            device.newest += 1
-            features = {"token": device.newest}
-            if rng.random() < 0.3:
-                features["level"] = device.newest
-            await inbox.put([Sample(twin, process.wall.now().wall_ms, features)])
+            await inbox.put([self._sample(n, rng.choice(twins), rng)])
+        for twin in twins:
+            await inbox.put([self._sample(n, twin, rng)])
+
+    def _sample(self, n: int, twin: str, rng: Random) -> Sample:
+        device = self.checkers.devices[twin]
+        device.newest += 1
+        features = {"token": device.newest}
+        if rng.random() < 0.3:
+            features["level"] = device.newest
+        return Sample(twin, self._fleets[n].wall.now().wall_ms, features)
 
     # --- what processes tell --------------------------------------------------------------
 
