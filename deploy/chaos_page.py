@@ -109,8 +109,7 @@ def _details(report: Report) -> str:
         f"itself keeps.{unseen} <em>Lost</em>: told to a device, and not on disk. "
         "<em>Applied twice</em>: on disk more than once in the history of its twin.</p>"
         f"<ul>{left_out}</ul></section>"
-        f"<footer>diten chaos run --seed {report['seed']} --duration {report['duration_s']:g}s"
-        "</footer>"
+        f"<footer>{escape(report['command'])}</footer>"
     )
 
 

@@ -36,6 +36,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "roles": [part.id for part in outcome.system.parts],
             "twins": len(observer.twins()),
         },
+        "command": _command(outcome),
         "seed": plan.seed,
         "duration_s": plan.duration_s,
         "healed_s": round(outcome.healed_s, 3),
@@ -73,7 +74,7 @@ def print_report(report: dict[str, Any]) -> None:
         console.print(_faults_table(report["faults"]))
         console.print()
     for name, text in figures(report):
-        console.print(f"{name:<24}{text}", soft_wrap=True)
+        console.print(f"{name:<26}{text}", soft_wrap=True)
     console.print(_verdict(report), soft_wrap=True)
 
 
@@ -167,7 +168,7 @@ def figures(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if report["undisturbed_pause_s"]["count"]:
         yield "  without a fault", _spread(report["undisturbed_pause_s"])
     if report["gap_s"]["count"]:
-        yield "between two of a twin", _spread(report["gap_s"])
+        yield "between acknowledgements", _spread(report["gap_s"])
     restarted = [f"{role} {count}" for role, count in report["restarts"].items() if count]
     yield "restarts", ", ".join(restarted) or "none"
     if report["quiet_twins"]:
@@ -189,6 +190,19 @@ def _verdict(report: dict[str, Any]) -> Text:
     seen = f"{report['looked_up']:,} acknowledged reports found on disk"
     also = f", {report['unseen']:,} too old to be there" if report["unseen"] else ""
     return Text(f"{verdict} ({seen}, {report['compared']:,} compared{also})", style="green")
+
+
+def _command(outcome: Outcome) -> str:
+    """What repeats the faults, on a system like this one."""
+    plan = outcome.plan
+    reached = {role for roles in plan.choice.roles.values() for role in roles}
+    parts = [part.id for part in outcome.system.parts]
+    only = "" if reached == set(parts) else f" --roles {','.join(sorted(reached))}"
+    return (
+        f"diten chaos run --seed {plan.seed} --duration {plan.duration_s:g}s "
+        f"--every {plan.every_s:g}s --moves-per-s {plan.moves_per_s:g} "
+        f"--faults {','.join(plan.choice.roles)}{only}"
+    )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -76,6 +76,14 @@ def test_a_good_run_is_reported_with_its_figures(outcome: Outcome) -> None:
     assert found["problems"] == []
 
 
+def test_a_report_names_the_command_that_repeats_its_faults(outcome: Outcome) -> None:
+    assert as_json(outcome)["command"] == (
+        "diten chaos run --seed 7 --duration 10s --every 2s --moves-per-s 1 --faults kill"
+        " --roles e-1"
+    )
+    assert as_json(outcome)["command"] in page(as_json(outcome))
+
+
 def test_a_pause_that_no_fault_touched_is_told_apart(outcome: Outcome) -> None:
     assert as_json(outcome)["undisturbed_pause_s"] == {
         "count": 1, "p50": 0.25, "p99": 0.25, "max": 0.25,
