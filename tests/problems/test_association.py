@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin_runtime.physics.arguments import InvalidArgument
+from twin_runtime.physics.arguments import Integers, InvalidArgument
+from twin_runtime.physics.mobility import Walk
+from twin_runtime.physics.utility import data_utility
 from twin_runtime.problems.association import (
     PROBLEM,
     SPEC,
@@ -145,6 +147,65 @@ def test_a_twin_that_fits_nowhere_does_the_least_harm() -> None:
     priced = cost(state, action)
     assert priced.parts["overload"][0] > 0
     assert priced.total[0] == pytest.approx(priced.parts["overload"][0] - priced.parts["gain"][0])
+
+
+def test_an_overloaded_edge_trains_on_the_part_of_the_data_that_its_budget_carries() -> None:
+    """The digest: q / C of each twin's data, on an edge whose twins ask for C of q."""
+    scenario = replace(MobileUsers.table_ii(), users=3, edges=2, compute_budget=(60.0, 60.0))
+    state = begin(scenario, 1, np.random.default_rng(0))
+    asked = slot_of(state).training[0, :, 0].sum()
+    assert asked > 60.0
+    everyone = Action(np.zeros((1, 3), dtype=np.int64), np.zeros((1, 3)))
+    parts = cost(state, everyone).parts
+    trained = state.new_samples * 60.0 / asked
+    assert parts["training_energy"][0] == pytest.approx(60.0 / 2)
+    assert parts["overload"][0] == pytest.approx(asked / 60.0 - 1.0)
+    fewer = data_utility(samples=trained, label_distance=state.label_distance).mean()
+    assert parts["utility"][0] == pytest.approx(fewer)
+
+
+def observed(users: int, edges: int, host: Integers) -> State:
+    """One world laid out by hand, as a live cloud does it: nothing is drawn."""
+    scenario = replace(MobileUsers(), users=users, edges=edges)
+    crowd = users / edges / (20 / 9)
+    position = np.stack([np.arange(users) % 20 * 6.0, np.arange(users) // 20 * 12.0], axis=1)[None]
+    still = np.zeros((1, users))
+    return State(
+        scenario=scenario,
+        edge_m=np.stack([np.linspace(0.0, 120.0, edges)] * 2, axis=1)[None],
+        walk=Walk(position, position, still, still.astype(np.int64)),
+        new_samples=np.full((1, users), 600.0),
+        old_samples=np.full((1, users), 500.0),
+        label_distance=np.full((1, users), 0.2),
+        twin_bits=np.full((1, users), 4500.0),
+        host=host[None],
+        compute_budget=np.full((1, edges), 1450.0 * crowd),
+        synchronisation_budget=np.full((1, edges), 125.0 * crowd),
+        cycles_per_bit=np.full((1, edges), 55.0),
+    )
+
+
+@pytest.mark.parametrize("name", ["nearest", "hold", "pack_and_hold"])
+@pytest.mark.parametrize("edges", [3, 20])
+def test_a_state_laid_out_by_hand_is_decided_within_its_budgets(name: str, edges: int) -> None:
+    first = observed(200, edges, np.full(200, NOWHERE))
+    action = POLICIES[name](first, np.random.default_rng(0))
+    assert (cost(first, action).parts["overload"] == 0).all()
+    later = observed(200, edges, action.edge[0])
+    again = POLICIES[name](later, np.random.default_rng(0))
+    assert (cost(later, again).parts["overload"] == 0).all()
+    assert cost(later, again).parts["moves"] == 0  # nothing has changed
+
+
+def test_who_comes_later_is_hosted_where_others_are_and_nobody_else_is_moved() -> None:
+    first = observed(40, 9, np.full(40, NOWHERE))
+    packed = POLICIES["pack_and_hold"](first, np.random.default_rng(0)).edge[0]
+    newcomers = np.array([3, 17, 38])
+    host = packed.copy()
+    host[newcomers] = NOWHERE
+    settled = POLICIES["pack_and_hold"](observed(40, 9, host), np.random.default_rng(0)).edge[0]
+    assert (np.delete(settled, newcomers) == np.delete(packed, newcomers)).all()
+    assert np.isin(settled[newcomers], packed).all()
 
 
 def test_what_is_observed_is_what_the_specification_names_and_near_one() -> None:

@@ -37,6 +37,7 @@ from twin_runtime.solvers.association_search import (
     neighbours,
     relocations,
     search,
+    search_packed,
     search_widely,
 )
 from twin_runtime.solvers.certificate import Infeasible
@@ -108,6 +109,14 @@ def test_a_search_of_the_papers_size_ends_within_its_bound_and_its_budgets() -> 
         assert found.certificate.gap < 0.03
         assert (overload(slot, found.edge) == 0).all()
         assert found.value[0] > place(slot, state.host).value[0]
+
+
+def test_a_search_from_packed_placements_keeps_to_the_budgets_and_beats_them() -> None:
+    slot = slot_of(Environment(PROBLEM, MobileUsers.balanced(), 4).state)
+    found = search_packed(slot)
+    assert (overload(slot, found.edge) == 0).all()
+    packed = pack(slot, np.zeros(slot.training.shape))
+    assert place(slot, packed).value[0] <= found.value[0] <= found.bound[0]
 
 
 @settings(max_examples=10)

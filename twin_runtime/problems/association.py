@@ -72,7 +72,11 @@ def finish(state: State, edge: Integers) -> Action:
 
 
 def cost(state: State, action: Action) -> Cost:
-    """Minus the gain of the slot, and a penalty where a budget does not hold. [P3] (22)(23), S4."""
+    """Minus the gain of the slot, and a penalty where a budget does not hold. [P3] (22)(23), S4.
+
+    An edge that is asked for more than its compute budget trains on what that carries: the same
+    part of the data of each of its twins.
+    """
     slot = slot_of(state)
     _check(state, action)
     host = action.edge[..., None]
@@ -103,10 +107,17 @@ def _parts(
 ) -> dict[str, Array]:
     """What a report shows, `[batch]`; energies are means over edges."""
     scenario, edges = state.scenario, state.scenario.edges
-    samples = relocation.training_samples(
+    asked = relocation.sum_by_edge(values=trained, edge=action.edge, edges=edges)
+    upload = relocation.sum_by_edge(values=synchronised, edge=action.edge, edges=edges)
+    over = np.maximum(asked / state.compute_budget - 1.0, 0.0)
+    over += np.maximum(upload / state.synchronisation_budget - 1.0, 0.0)
+    kept = state.compute_budget / np.maximum(asked, state.compute_budget)
+    part = np.take_along_axis(kept, action.edge, axis=1)
+    samples = part * relocation.training_samples(
         new_samples=state.new_samples, old_samples=state.old_samples, share=action.share
     )
     utility = data_utility(samples=samples, label_distance=state.label_distance, fit=scenario.fit)
+    trained = part * trained
     energy = relocation.edge_energy(
         migration=moved,
         synchronisation=synchronised,
@@ -115,12 +126,6 @@ def _parts(
         edges=edges,
     )
     level = relocation.saturation(energy=energy, scale=scenario.saturation_energy)
-    by_edge = [
-        relocation.sum_by_edge(values=part, edge=action.edge, edges=edges)
-        for part in (trained, synchronised)
-    ]
-    over = np.maximum(by_edge[0] / state.compute_budget - 1.0, 0.0)
-    over += np.maximum(by_edge[1] / state.synchronisation_budget - 1.0, 0.0)
     return {
         "gain": relocation.association_gain(
             utility=utility,

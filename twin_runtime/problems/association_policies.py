@@ -21,7 +21,12 @@ from twin_runtime.solvers.association import Slot
 from twin_runtime.solvers.association_bounds import without_moves
 from twin_runtime.solvers.association_exact import place_exactly
 from twin_runtime.solvers.association_repair import place_in_turn, repair
-from twin_runtime.solvers.association_search import SetValues, relocations, search
+from twin_runtime.solvers.association_search import (
+    SetValues,
+    relocations,
+    search,
+    search_packed,
+)
 
 Policy = Callable[[State, np.random.Generator], Action]
 
@@ -59,7 +64,7 @@ def hold(state: State, generator: np.random.Generator) -> Action:
 
 def pack_and_hold(state: State, generator: np.random.Generator) -> Action:
     """Packed for the loads to be expected, with head-room; then a twin moves only if that pays
-    for itself within 40 slots."""
+    for itself within 40 slots. Who comes later is put where twins are already, near by."""
     del generator
     slot, expected = slot_of(state), slot_of(_expected(state))
     hosts = [
@@ -135,13 +140,13 @@ def _expected(state: State) -> State:
 
 
 def _settle(slot: Slot, expected: Slot, host: Integers, distance_m: Array) -> Integers:
-    if (host == NOWHERE).any():
-        packed = search(expected, np.full_like(host, NOWHERE)).edge
-        begun: Integers = repair(slot, packed, -distance_m[None])[0]
+    if (host == NOWHERE).all():
+        begun: Integers = repair(slot, search_packed(expected).edge, -distance_m[None])[0]
         return begun
     hosted = np.isin(np.arange(slot.edges), host)
     nearness = HOSTED_BONUS * hosted - distance_m / distance_m.max()
-    stayed: Integers = repair(slot, host[None], nearness[None])[0]
+    begin = np.where(host == NOWHERE, nearness.argmax(axis=1), host)
+    stayed: Integers = repair(slot, begin[None], nearness[None])[0]
     now, free, steady = SetValues(slot), SetValues(without_moves(slot)), SetValues(expected)
     for _ in range(slot.twins):
         tried = np.concatenate([stayed[None], relocations(expected, stayed)])

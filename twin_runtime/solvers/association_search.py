@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from twin_runtime.physics.arguments import Array, Booleans, Integers
-from twin_runtime.physics.relocation import saturation
+from twin_runtime.physics.relocation import saturation_level
 from twin_runtime.solvers.association import Placement, Slot, place, worth
 from twin_runtime.solvers.association_bounds import gain_bound
 from twin_runtime.solvers.association_repair import pack, repair
@@ -83,6 +83,15 @@ def search_widely(
         promising = torn[int(np.argmax(values.totals(torn)))]
         best = _better(values, best, descend(values, promising))
     return _certified(slot, values, [best])
+
+
+def search_packed(slot: Slot) -> Placement:
+    """The best that moves reach in the only world from the two packed placements, of twins that
+    are nowhere yet: for many twins a small part of what `search` takes."""
+    values = SetValues(slot)
+    nowhere = np.full(slot.twins, -1)
+    found = [descend(values, start) for start in _starts(slot, nowhere)[1:]]
+    return _certified(slot, values, found)
 
 
 def descend(values: SetValues, host: Integers) -> Integers:
@@ -201,7 +210,7 @@ def _most_promising(promise: Array) -> Integers:
 
 
 def _level(slot: Slot, energy: Array) -> Array:
-    return saturation(energy=energy, scale=slot.valuation.scale)
+    return saturation_level(energy, slot.valuation.scale)
 
 
 def _room(slot: Slot, host: Integers) -> tuple[Array, Array]:
