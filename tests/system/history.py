@@ -37,11 +37,12 @@ def entries(stores: list[Path]) -> list[Entry]:
 
 
 def out_of_order(stores: list[Path]) -> list[str]:
-    """Where a twin's history does not go 1, 2, 3, ... in revision and in sequence."""
+    """Where a twin's history does not go 1, 2, 3, ... in sequence, or not up in revision; a
+    revision that is not here was an edit."""
     return [
         f"{twin}: after {before}, {after}"
         for twin, before, after in _steps(entries(stores))
-        if after not in {(before[0] + 1, before[1], before[2] + 1), (before[0] + 1, after[1], 1)}
+        if after[0] <= before[0] or after[1:] not in {(before[1], before[2] + 1), (after[1], 1)}
     ]
 
 

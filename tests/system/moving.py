@@ -34,10 +34,13 @@ def call(rig: Rig, edge: str, state: str) -> None:
     post(rig, f"edges/{edge}/{state}", {}).raise_for_status()
 
 
+def api(rig: Rig) -> str:
+    return f"http://127.0.0.1:{rig.cloud.settings['http']['port']}"
+
+
 def post(rig: Rig, path: str, body: dict[str, str]) -> httpx.Response:
-    url = f"http://127.0.0.1:{rig.cloud.settings['http']['port']}/api/v1/{path}"
     # Certificates, of which there are none here, would be read for 20 ms each time.
-    return httpx.post(url, json=body, timeout=ANSWERED_S, verify=False)
+    return httpx.post(f"{api(rig)}/api/v1/{path}", json=body, timeout=ANSWERED_S, verify=False)
 
 
 class Moves:

@@ -1,21 +1,27 @@
-"""Kill -9 before and after each step of a move, at whoever takes that step."""
+"""Kill -9 before and after each step of a move, at whoever takes that step. Each twin has a
+blob, which is copied ahead of it."""
 
 import json
+import random
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import httpx
 import pytest
 
 from tests.system import history
 from tests.system.mines import Mine
 from tests.system.moving import ask, await_settled, ended_well, placements
-from tests.system.rig import HEALED_S, Process, Rig, started, wait_for
+from tests.system.rig import HEALED_S, Process, Rig, get, started, wait_for
+from twin_runtime.core.limits import CHUNK_BYTES_MAX
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 KILLED = -9
 PERIOD_S = 0.5
+BLOB_BYTES = 2 * CHUNK_BYTES_MAX + 1
 
 Moment = Literal["before", "after"]
 
@@ -35,6 +41,9 @@ class Step(NamedTuple):
 
 
 STEPS = (
+    Step("cloud", "send", r'/order/{target} .*"fetch".*"{twin}"'),
+    Step("source", "send", r"/blob/{target}/{source}/{sha256}/0 "),
+    Step("target", "send", r'/event/{target} .*"fetched".*"{twin}"'),
     Step("cloud", "commit", r'^placement {twin} .*"sealing".*"epoch":{old}\b'),
     Step("cloud", "send", r'/order/{source} .*"seal".*"{twin}".*"epoch":{old}\b'),
     Step("source", "commit", r'^sealed {twin} .*"epoch":{old}\b'),
@@ -76,11 +85,39 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     for process in processes(rig):
         process.runs_in = ("tests.system.mines", str(plan_of(process)))
     with started(rig):
+        for twin, place in placements(rig).items():
+            attach_blob(named(rig, place["owner"]), twin)
+        wait_for(
+            "the cloud has all blobs", lambda: all(has_blob(rig.cloud, t) for t in rig.devices)
+        )
         yield rig
 
 
 def processes(rig: Rig) -> list[Process]:
     return [rig.cloud, *rig.edges, rig.agent]
+
+
+def named(rig: Rig, name: str) -> Process:
+    return next(process for process in processes(rig) if process.name == name)
+
+
+def blob_of(twin: str) -> bytes:
+    return random.Random(twin).randbytes(BLOB_BYTES)
+
+
+def attach_blob(owner: Process, twin: str) -> None:
+    url = f"http://127.0.0.1:{owner.settings['http']['port']}{blob_path(twin)}"
+    httpx.put(url, content=blob_of(twin), verify=False).raise_for_status()
+
+
+def has_blob(process: Process, twin: str) -> bool:
+    answer = get(process, blob_path(twin))
+    assert not answer.is_success or answer.content == blob_of(twin), "it is another blob"
+    return answer.is_success
+
+
+def blob_path(twin: str) -> str:
+    return f"/api/v1/twins/{twin}/blobs/model"
 
 
 def plan_of(process: Process) -> Path:
@@ -95,11 +132,11 @@ def lay_mines(rig: Rig) -> list[Killing]:
         source, old = placed[twin]["owner"], placed[twin]["epoch"]
         target = "e-2" if source == "e-1" else "e-1"
         words = {"twin": twin, "source": source, "target": target, "old": old, "new": old + 1}
+        words["sha256"] = sha256(blob_of(twin)).hexdigest()
         gone_off = rig.folder / f"{twin}-{old}.gone"
         mine = Mine(step.what, when, step.pattern.format(**words), str(gone_off))
         name = {"source": source, "target": target}.get(step.party, step.party)
-        victim = next(process for process in processes(rig) if process.name == name)
-        killings.append(Killing(twin, target, victim, mine))
+        killings.append(Killing(twin, target, named(rig, name), mine))
     for process in processes(rig):
         mines = [killing.mine for killing in killings if killing.victim is process]
         draft = plan_of(process).with_suffix(".draft")
@@ -118,6 +155,10 @@ def await_there(rig: Rig, killings: list[Killing]) -> None:
 
     wait_for("each twin is where it was to be", are_there)
     await_settled(rig)
+    wait_for(
+        "its blob is with it",
+        lambda: all(has_blob(named(rig, each.target), each.twin) for each in killings),
+    )
 
 
 def start_again(rig: Rig, killings: list[Killing]) -> bool:
