@@ -113,13 +113,15 @@ def await_settled(rig: Rig, what: str = "all is well", but: str = "") -> None:
     rig.await_progress()
 
 
-def ended_well(rig: Rig) -> None:
-    """End all, and hold what devices measured and were told against what the stores hold."""
+def ended_well(rig: Rig) -> dict[str, int]:
+    """End all, and hold what devices measured and were told against what the stores hold;
+    return what the devices have counted."""
     await_settled(rig)
-    rig.drain()
+    counts = rig.drain()
     rig.await_newest()
     found = rig.stop()
     assert (found.lost, found.twice) == (0, 0), found.examples
     assert found.produced == found.applied == found.stable
     assert found.compared > 0
     assert history.not_as_measured(rig.edge_stores()) == []
+    return counts

@@ -115,4 +115,5 @@ def test_g4_moves_end_whatever_links_do_and_an_owner_that_stood_still_does_no_ha
     zombie.send_signal(signal.SIGCONT)
     await_settled(rig)
     assert metric(rig.cloud, "diten_fenced_total") > 0
-    ended_well(rig)
+    counts = ended_well(rig)
+    assert counts["fenced_total/ack"] > 0, "no device has heard the former owner"
