@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.lineage import Entry, lineage, read_history, read_outbox
+from deploy.lineage import Entry, lineage, read_history, read_outbox, read_twins
 from twin_runtime.adapters.sqlite_store import read_rows
 
 
@@ -52,13 +52,10 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
         cloud: the store of the cloud.
     """
     found = Audit()
-    twins: dict[str, dict[str, Any]] = {}
+    edges = tuple(edges)
+    twins = read_twins(edges, cloud)
     entries: dict[str, list[Entry]] = {}
     for path in edges:
-        for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
-            twin = json.loads(row.value)
-            if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
-                twins[row.key] = twin
         read_history(path, entries)
     history = {twin: _by_position(twin, lineage(own), found) for twin, own in entries.items()}
     snapshots = {}

@@ -29,7 +29,7 @@ from deploy.chaos_faults import Choice, Fault, schedule
 from deploy.chaos_guard import Guard
 from deploy.chaos_observer import FILTER, Observer, Watch
 from deploy.chaos_strikes import POLL_S, Hand, Strike
-from deploy.system_file import System, read_system
+from deploy.system_file import System, read_system, runs
 from twin_runtime.adapters.mqtt_bus import MqttBus
 from twin_runtime.core.errors import Unavailable
 
@@ -38,6 +38,7 @@ FIRST_NEWS_S = 20.0  # to hear of the first twin: devices report every second or
 CONVERGED_S = 90.0  # three of the longest back-offs
 QUIET_S = 10.0  # without news, before a device is asked whether it has anything to say
 QUIET_PAUSE_S = 2.0
+UP_PERIOD_S = 0.5
 MOVE_S = 2.0  # a cloud that answers later is as good as down; the next move comes anyway
 
 
@@ -101,10 +102,12 @@ class Campaign:
             loop.add_signal_handler(number, self._interrupt)
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(), name="observer")
+            watching = group.create_task(self._watch_up(), name="up")
             await self._hear_first()
             await self._break()
             await self._converge()
             listening.cancel()
+            watching.cancel()
         self._say("comparing what devices were told with what is on disk")
         await asyncio.to_thread(self._check)
         return self.outcome
@@ -115,10 +118,9 @@ class Campaign:
                 if strike.ended_s is None and not strike.why_not]  # fmt: skip
 
     def _interrupt(self) -> None:
-        """Ctrl-C: heal and report. Once more: end at once; the guard heals."""
+        """Ctrl-C: heal, and report all the same. Once more: heal, and end."""
         if self._interrupted.is_set():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
         self._interrupted.set()
 
     # --- observe ------------------------------------------------------------------------
@@ -130,6 +132,13 @@ class Campaign:
             async for events in messages:
                 self.outcome.observer.hear(events, self.now_s())
                 self._note_recovered()
+
+    async def _watch_up(self) -> None:
+        """Give up as soon as the system has ended, on purpose or not: that is not ours to heal."""
+        while True:
+            if not runs(self.outcome.system.up):
+                raise Unavailable(f"the `diten up` in {self.outcome.plan.folder} ended")
+            await asyncio.sleep(UP_PERIOD_S)
 
     async def _hear_first(self) -> None:
         """Wait until a device is told something; else there is nothing to watch."""
@@ -144,11 +153,13 @@ class Campaign:
         )
 
     def _note_recovered(self) -> None:
+        after = []
         for strike, watch in self._watches:
             if strike.recovered_s is None and not watch.missing:
                 strike.recovered_s = watch.last_s
-                took_s = watch.last_s - (strike.ended_s or 0)
-                self._say(f"all twins are acknowledged again {took_s:.1f} s after {strike.fault}")
+                after.append(f"{watch.last_s - (strike.ended_s or 0):.1f} s after {strike.fault}")
+        if after:
+            self._say(f"all twins are acknowledged again, {', '.join(after)}")
 
     # --- break --------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.chaos_observer import Claims, Span
-from deploy.lineage import Entry, lineage, read_history, read_outbox
+from deploy.lineage import Entry, lineage, read_history, read_outbox, read_twins
 from twin_runtime.adapters.sqlite_store import read_rows, was_pruned
 
 READINGS_MAX = 6
@@ -65,12 +65,14 @@ class Stores:
 
     devices: tuple[Path, ...]
     edges: tuple[Path, ...]
+    cloud: Path
 
 
 def stores_in(folder: Path) -> Stores:
     """Those in the data directory of a `diten up`, edges of earlier runs included."""
     devices = tuple(sorted(folder.glob("d-*/device.sqlite")))
-    return Stores(devices, tuple(sorted(folder.glob("e-*/edge.sqlite"))))
+    edges = tuple(sorted(folder.glob("e-*/edge.sqlite")))
+    return Stores(devices, edges, folder / "cloud" / "cloud.sqlite")
 
 
 def check(claims: Claims, stores: Stores, sleep: Callable[[float], None] = time.sleep) -> Verdict:
@@ -93,13 +95,9 @@ def look(claims: Claims, stores: Stores) -> Verdict:
     for path in stores.devices:
         produced.update(read_outbox(path))
     entries: dict[str, list[Entry]] = {}
-    twins: dict[str, dict[str, Any]] = {}
     for path in stores.edges:
         read_history(path, entries)
-        for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
-            twin = json.loads(row.value)
-            if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
-                twins[row.key] = twin
+    twins = read_twins(stores.edges, stores.cloud)
     verdict = Verdict(is_pruned=any(was_pruned(path, "history") for path in stores.edges))
     for twin, spans in claims.items():
         history = _by_position(twin, entries.get(twin, []), verdict)

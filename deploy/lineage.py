@@ -1,4 +1,4 @@
-"""What stores hold of the past: what devices produced, and the history of their twins.
+"""What stores hold of twins and of their past: for those who compare stores.
 
 A twin's history is its *lineage*. An owner that came back with an old disk, or had not
 heard that it was deposed, may have gone on from a state that the next owner never had;
@@ -7,11 +7,40 @@ one has from there on was never part of the twin: the device sent it again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from twin_runtime.adapters.sqlite_store import read_log, read_rows
+
+
+def read_twins(edges: Iterable[Path], cloud: Path) -> dict[str, dict[str, Any]]:
+    """Each twin as its owner holds it. Between two owners, when the former one has forgotten it
+    and the next has not heard of it, it is what the cloud will hand over."""
+    twins: dict[str, dict[str, Any]] = {}
+    for path in edges:
+        for row in (*read_rows(path, "twin"), *read_rows(path, "sealed")):
+            twin = json.loads(row.value)
+            if twin["epoch"] > twins.get(row.key, {"epoch": 0})["epoch"]:
+                twins[row.key] = twin
+    if cloud.exists():  # not when all was stopped before it had begun
+        twins.update(_in_between(cloud, {twin: held["epoch"] for twin, held in twins.items()}))
+    return twins
+
+
+def _in_between(cloud: Path, held: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """The snapshots of twins that no edge holds at the epoch the cloud gave them last."""
+    placements = {row.key: json.loads(row.value) for row in read_rows(cloud, "placement")}
+    moving = {
+        twin: placed["epoch"]
+        for twin, placed in placements.items()
+        if placed["phase"] == "activating" and placed["epoch"] > held.get(twin, 0)
+    }
+    return {
+        row.key: {**json.loads(row.value), "epoch": moving[row.key]}
+        for row in read_rows(cloud, "snapshot")
+        if row.key in moving
+    }
 
 
 class Entry(NamedTuple):

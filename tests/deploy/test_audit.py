@@ -42,6 +42,8 @@ class System:
         }
         self.reached: dict[str, int] = {}
         self.checkpoint = REPORTS
+        self.forgotten = False  # by the edge, which still has the history
+        self.placement: dict[str, Any] = {"phase": "owned", "epoch": 1}
 
     def find(self) -> Audit:
         self._device()
@@ -49,7 +51,9 @@ class System:
             self._edge(edge, entries)
         snapshot = {"session": SESSION, "last_seq": self.checkpoint}
         cloud = self.folder / "cloud" / "cloud.sqlite"
-        write(cloud, [Put("snapshot", TWIN, json.dumps(snapshot).encode())])
+        placement = {"owner": "e-2", **self.placement}
+        rows = (("snapshot", snapshot), ("placement", placement))
+        write(cloud, [Put(kind, TWIN, json.dumps(row).encode()) for kind, row in rows])
         edges = sorted(self.folder.glob("e-*/edge.sqlite"))
         return audit([self.folder / "d-1" / "device.sqlite"], edges, cloud)
 
@@ -66,6 +70,8 @@ class System:
         last_seq = self.reached.get(edge, max(seq for at, _, seq, _ in entries if at == epoch))
         twin = {"epoch": epoch, "session": SESSION, "last_seq": last_seq}
         rows: list[Write] = [Put("twin", TWIN, json.dumps(twin).encode())]
+        if self.forgotten:
+            rows = [Put("absent", TWIN, b"2")]
         for at, revision, seq, value in entries:
             entry = {"session": SESSION, "wall_ms": 0, "reports": [report(seq, value)]}
             key = f"{TWIN}/{at}"
@@ -103,6 +109,28 @@ def test_a_twin_that_nobody_has_has_lost_all_that_was_told(system: System) -> No
     system.edges = {}
     found = system.find()
     assert (found.twins, found.lost) == (0, REPORTS)
+
+
+def test_a_twin_that_only_the_cloud_holds_between_two_owners_is_not_lost(system: System) -> None:
+    system.forgotten = True
+    system.placement = {"phase": "activating", "epoch": 2}
+    found = system.find()
+    assert (found.twins, found.applied, found.lost, found.compared) == (1, 5, 0, 5)
+
+
+def test_a_twin_that_the_cloud_would_hand_over_without_its_last_report_is_a_loss(
+    system: System,
+) -> None:
+    system.forgotten = True
+    system.placement = {"phase": "activating", "epoch": 2}
+    system.checkpoint = REPORTS - 1
+    assert system.find().lost == 1
+
+
+def test_an_owner_has_gone_on_from_the_cloud_s_snapshot(system: System) -> None:
+    system.placement = {"phase": "activating", "epoch": 1}
+    system.checkpoint = 3
+    assert system.find().lost == 0
 
 
 def test_a_report_applied_twice_is_found(system: System) -> None:
