@@ -14,7 +14,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -292,9 +292,7 @@ class Laptop:
         )
 
     def _summary(self, found: Audit, folder: Path) -> dict[str, Any]:
-        latencies_s = sorted(
-            latency for role in self._fleets for latency in _latencies_s(folder / role.id / SUMMARY)
-        )
+        fleets = [folder / role.id / SUMMARY for role in self._fleets]
         roles = [
             {"id": role.id, **role.usage, "restarts": role.restarts}
             for role in (*self._servers, *self._fleets)
@@ -309,10 +307,8 @@ class Laptop:
                 "twice": found.twice,
                 "compared": found.compared,
             },
-            "ack_ms": {
-                "p50": _quantile_ms(latencies_s, 0.5),
-                "p99": _quantile_ms(latencies_s, 0.99),
-            },
+            "ack_ms": _spread_ms(fleets, "ack_latency_s"),
+            "move_pause_ms": _spread_ms(fleets, "move_pause_s"),
             "roles": roles,
             "broker": self._broker_name,
             "problems": found.examples,
@@ -335,11 +331,18 @@ async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-def _latencies_s(path: Path) -> list[float]:
+def _spread_ms(fleets: Sequence[Path], what: str) -> dict[str, float | int | None]:
+    """Of all that devices have measured of this: how many, and two quantiles."""
+    ordered_s = sorted(seconds for path in fleets for seconds in _measured_s(path, what))
+    quantiles = {"p50": _quantile_ms(ordered_s, 0.5), "p99": _quantile_ms(ordered_s, 0.99)}
+    return {"count": len(ordered_s), **quantiles}
+
+
+def _measured_s(path: Path, what: str) -> list[float]:
     if not path.exists():
         return []
-    latencies: list[float] = json.loads(path.read_text())["ack_latency_s"]
-    return latencies
+    measured: list[float] = json.loads(path.read_text())[what]
+    return measured
 
 
 def _quantile_ms(ordered_s: list[float], share: float) -> float | None:

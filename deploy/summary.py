@@ -36,6 +36,12 @@ def print_summary(summary: dict[str, Any]) -> None:
         console.print(
             f"acknowledged within {ack_ms['p50']:.1f} ms (p50), {ack_ms['p99']:.1f} ms (p99)"
         )
+    pause_ms = summary["move_pause_ms"]
+    if pause_ms["count"]:
+        console.print(
+            f"twins changed their edge {pause_ms['count']} times; their devices heard nothing for "
+            f"{pause_ms['p50']:.1f} ms (p50), {pause_ms['p99']:.1f} ms (p99)"
+        )
     console.print(_verdict(summary))
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from device_agent.choice import open_source
 from device_agent.config import DeviceConfig
@@ -53,14 +54,19 @@ async def run_device(config: DeviceConfig) -> None:
         ports = Ports(_bus(config, source), store, clock, recorder)
         ports.act = lambda act: inbox.push([_carried_out(act, machine, source, clock)])
         await run_process(machine, ports, inbox, {"source": _feed(source, machine, inbox)})
-        summary = {
-            "counts": {f"{name}/{label}": n for (name, label), n in recorder.counts.items()},
-            "ack_latency_s": [
-                round(s, 6) for s in recorder.observed.get("ack_latency_seconds", ())
-            ],
-        }
-        (folder / SUMMARY).write_text(json.dumps(summary))
+        (folder / SUMMARY).write_text(json.dumps(_summary(recorder)))
         store.close()
+
+
+def _summary(recorder: TallyRecorder) -> dict[str, Any]:
+    def observed(metric: str) -> list[float]:
+        return [round(seconds, 6) for seconds in recorder.observed.get(metric, ())]
+
+    return {
+        "counts": {f"{name}/{label}": n for (name, label), n in recorder.counts.items()},
+        "ack_latency_s": observed("ack_latency_seconds"),
+        "move_pause_s": observed("move_pause_seconds"),
+    }
 
 
 async def _feed(source: Source, machine: FleetMachine, inbox: Inbox) -> None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from device_agent.duties import Duties
+from device_agent.pause import Pause
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Act, Acted, Effects, Note, Now, Put, Row, Sample, Send
 from twin_runtime.core.errors import MalformedMessage
@@ -79,6 +80,7 @@ class DeviceMachine:
         self._retry_due_s = NEVER
         self._beat_due_s = NEVER
         self._sent_at_s: dict[int, float] = {}
+        self._pause = Pause()
         self._counters: dict[str, int] = {}
         self._spread = crc32(twin.encode()) / 2**32
 
@@ -239,6 +241,8 @@ class DeviceMachine:
             self._fenced("ack", fx)
             return
         heard = self._outbox.acknowledge(ack)
+        if heard in ("progress", "same"):
+            self._pause.told(ack.edge, now.monotonic_s, fx)
         if heard == "renumber":
             self._renumber(ack, now, fx)
         elif heard == "progress":

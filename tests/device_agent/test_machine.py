@@ -138,6 +138,26 @@ def test_an_acknowledgement_is_measured_from_the_moment_of_the_report() -> None:
     assert device.ack(1).observed == []
 
 
+def test_a_pause_is_measured_from_the_last_word_of_one_edge_to_the_first_of_the_next() -> None:
+    device = online(1)
+    device.ack(1)
+    device.now_s += 1.0
+    assert "move_pause_seconds" not in dict(device.ack(1).observed), "it is still the same edge"
+    device.now_s += 0.25
+    device.assign("e-2", 2)
+    device.now_s += 0.5
+    device.ack(1)  # of the former edge: it is old
+    assert device.ack(1, edge="e-2", epoch=2).observed == [("move_pause_seconds", 0.75)]
+    assert device.ack(1, edge="e-2", epoch=2).observed == []
+
+
+def test_an_edge_that_returns_at_another_epoch_has_not_moved_the_twin() -> None:
+    device = online(1)
+    device.ack(1)
+    device.assign("e-1", 2)
+    assert device.ack(1, epoch=2).observed == []
+
+
 def test_stable_reports_leave_the_disk_with_the_next_report() -> None:
     device = online(3)
     device.ack(3, stable=2)
