@@ -43,16 +43,22 @@ class Violation(AssertionError):
     """A promise was broken; the message names it."""
 
 
+UNKNOWN: Mapping[str, Any] = {"?": None}  # changed again within one commit
+
+
 class Entry(NamedTuple):
-    """One report as it was stored by the device or applied by an edge."""
+    """One revision: a report as it was stored by the device or applied by an edge, or, at
+    the position of the report before it, the change of what the twin refers to."""
 
     session: int
     seq: int
     features: Mapping[str, Any]
+    blobs: Mapping[str, Any] | None = None
 
     @property
     def token(self) -> int:
-        token: int = self.features["token"]
+        """The sample's; 0: it is no report."""
+        token: int = self.features.get("token", 0)
         return token
 
 
@@ -78,6 +84,7 @@ class Device:
     unsheltered: set[int] = field(default_factory=set)
     gave_up_in: int | None = None  # the first session of which it gave rows up
     known_epoch: int = 0
+    changes_asked: int = 0  # by others, of what its twin refers to
     rows_left: int = 0
 
     def tokens(self) -> set[int]:
@@ -193,6 +200,7 @@ class Checkers:
                 for entry in writes:
                     if isinstance(entry, Append) and (entry.log, entry.key) == (HISTORY, key):
                         self._take(write.key, lineage, entry)
+                self._take_changes(write.key, lineage, row)
                 _check_row(write.key, row, lineage.entries)
                 self._check_promises(write.key)
 
@@ -215,10 +223,28 @@ class Checkers:
 
     def _take(self, twin: str, lineage: Lineage, append: Append) -> None:
         applied = messages.load(append.value)
+        self._change(twin, lineage, append.number - len(applied["reports"]))
         for report in applied["reports"]:
             self._fold(twin, lineage, _entry((applied["session"], report["seq"]), report))
         if append.number != len(lineage.entries):
             raise Violation(f"G2: {twin} skips to revision {append.number}")
+
+    def _take_changes(self, twin: str, lineage: Lineage, row: Mapping[str, Any]) -> None:
+        """What is new since the last commit and no report; the row says what came of it."""
+        self._change(twin, lineage, row["revision"])
+        changes = [n for n, entry in enumerate(lineage.entries) if entry.blobs is not None]
+        if changes and lineage.entries[changes[-1]].blobs == UNKNOWN:
+            known = lineage.entries[changes[-1]]._replace(blobs=row.get("blobs", {}))
+            lineage.entries[changes[-1]] = known
+
+    def _change(self, twin: str, lineage: Lineage, revision: int) -> None:
+        """Every revision up to here that is no report's is a change that was asked for."""
+        while len(lineage.entries) < revision:
+            last = lineage.entries[-1] if lineage.entries else Entry(0, 0, {})
+            lineage.entries.append(Entry(last.session, last.seq, {}, UNKNOWN))
+        changes = sum(entry.blobs is not None for entry in lineage.entries)
+        if changes > self.devices[twin].changes_asked:
+            raise Violation(f"G2: {twin} skips to revision {revision}")
 
     def _fold(self, twin: str, lineage: Lineage, entry: Entry) -> None:
         position = entry.session, entry.seq
@@ -313,6 +339,16 @@ class Checkers:
         placed = [self._unplaced(twin) for twin in self.devices]
         return [*filter(None, placed)] or [*filter(None, map(self._behind, self.devices))]
 
+    @property
+    def has_lost_disks(self) -> bool:
+        """Whether any edge has lost its disk for good."""
+        return bool(self._lost_stores)
+
+    def blobs(self, twin: str) -> Mapping[str, Any]:
+        """What the owner's twin refers to."""
+        owned = self._owned(twin)
+        return _blobs(owned.entries) if owned is not None else {}
+
     def _unplaced(self, twin: str) -> str:
         placement, known = self.placements.get(twin), self.devices[twin].known_epoch
         if placement is None or placement["phase"] != "owned" or self._owned(twin) is None:
@@ -324,13 +360,18 @@ class Checkers:
     def _behind(self, twin: str) -> str:
         device, owned, snapshot = self.devices[twin], self._owned(twin), self.snapshots[twin]
         entries = owned.entries if owned is not None else []
-        newest = entries[-1].token if entries else 0
+        newest = next((entry.token for entry in reversed(entries) if entry.token), 0)
         if (newest, snapshot, device.rows_left) == (device.newest, entries, 0):
             return ""
         return (
             f"G6: {twin} measured {device.newest}, its twin has {newest}, the snapshot"
             f" {len(snapshot)} of {len(entries)} revisions, the outbox {device.rows_left} reports"
         )
+
+
+def _blobs(entries: Sequence[Entry]) -> Mapping[str, Any]:
+    """What the last change of it left."""
+    return next((entry.blobs for entry in reversed(entries) if entry.blobs is not None), {})
 
 
 def _follows(before: Mapping[str, Any], placement: Mapping[str, Any]) -> bool:
@@ -357,7 +398,8 @@ def _check_row(twin: str, row: Mapping[str, Any], entries: Sequence[Entry]) -> N
         fold |= entry.features
     values = {name: state["value"] for name, state in row.get("features", {}).items()}
     last = entries[-1] if entries else Entry(0, 0, {})
-    found = row["revision"], row.get("session", 0), row.get("last_seq", 0), values
-    if found != (len(entries), last.session, last.seq, fold):
-        expected = len(entries), last.session, last.seq, fold
+    position = row["revision"], row.get("session", 0), row.get("last_seq", 0)
+    found = *position, values, row.get("blobs", {})
+    expected = len(entries), last.session, last.seq, fold, _blobs(entries)
+    if found != expected:
         raise Violation(f"G2: the row of {twin} is {found}; its lineage makes {expected}")

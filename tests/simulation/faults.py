@@ -13,6 +13,9 @@ FLEETS: tuple[tuple[int, ...], ...] = ((1,), (2,), (1, 1), (1, 2), (1, 1, 3), (1
 FLEET_WEIGHTS = (20, 20, 25, 20, 14, 1)
 
 
+BLOBS = 0.2  # of all runs have any: their files make such a run slow
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """Probabilities per message or start, rates per second of the whole system, sizes."""
@@ -41,6 +44,7 @@ class Faults:
     outbox_reports_max: int = 10_000
     edges: int = 2
     fleets: tuple[int, ...] = (1, 1, 3)  # how many devices each device process has
+    blob_per_s: float = 0.0  # somebody attaches a blob to a twin, or takes one away
     faults_s: float = 40.0  # how long all of this goes on
 
 
@@ -77,4 +81,5 @@ def draw(rng: Random) -> Faults:
         edges=rng.choice((2, 3)),
         fleets=rng.choices(FLEETS, FLEET_WEIGHTS)[0],
         faults_s=rng.choice((10.0, 15.0, 20.0, 40.0)),
+        blob_per_s=rng.uniform(0.1, 1.0) if rng.random() < BLOBS else 0.0,
     )

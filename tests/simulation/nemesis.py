@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol, get_args
 
+from tests.simulation.blobs import NAMES
 from tests.simulation.faults import Faults
 from tests.simulation.processes import Process
 from twin_runtime.core.effects import EdgeState, Move, Request, SetEdge
@@ -34,6 +35,7 @@ class Victims(Protocol):
     def lose_disk(self, process: Process) -> None: ...
     def usurp(self, process: Process) -> None: ...
     def twins(self) -> list[str]: ...
+    def attach(self, twin: str, name: str, rng: Random) -> None: ...
     def ask(self, request: Request) -> None: ...
 
 
@@ -65,12 +67,17 @@ class Nemesis:
             (faults.move_per_s, self._move),
             (faults.operator_per_s, self._set_edge),
             (faults.freeze_per_s, self._freeze),
+            (faults.blob_per_s, self._attach),
         ]
         rates = [rate for rate, _ in kinds]
         while sum(rates) > 0:
             await asyncio.sleep(self._rng.expovariate(sum(rates)))
             [(_, act)] = self._rng.choices(kinds, rates)
             act()
+
+    def _attach(self) -> None:
+        twin = self._rng.choice(self._victims.twins())
+        self._victims.attach(twin, self._rng.choice(NAMES), self._rng)
 
     def _any(self) -> Process:
         return self._rng.choice(self._victims.processes())

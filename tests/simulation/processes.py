@@ -18,10 +18,13 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from tests.simulation.faults import Faults
+from twin_runtime.adapters.blob_files import BlobFiles
+from twin_runtime.adapters.blob_transport import BlobTransport
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core.effects import Asked, Effects, Event, Machine, Note, Now, Row, Send, Write
 from twin_runtime.core.ids import StoreId
@@ -56,6 +59,7 @@ class Role:
     logs: Mapping[str, LogBound] = field(default_factory=dict)
     twins: Sequence[str] = ()
     sampler: Sampler | None = None
+    blobs: Path | None = None  # where it keeps them, if it does
 
 
 class Wall:
@@ -113,12 +117,32 @@ class Process:
         self.store_id = inner.store_id
         self.store = FaultyStore(_WatchedStore(inner, self), self._next_failure())
         bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
-        machine = _WatchedMachine(self.role.build(self.store_id), self)
+        machine = self.role.build(self.store_id)
         ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent())
         self._inbox = inbox = Inbox()
-        self._begin(run(machine, ports, inbox, self._commit), "shell")
+        if self.role.blobs is not None:
+            self._keep_blobs(self.role.blobs, machine, ports)
+        self._begin(run(_WatchedMachine(machine, self), ports, inbox, self._commit), "shell")
         if self.role.sampler is not None:
             self._begin(self.role.sampler(inbox), "sampler")
+
+    def _keep_blobs(self, folder: Path, machine: Any, ports: Ports) -> None:
+        self.files = BlobFiles(folder / self.client_id)
+        transport = BlobTransport(
+            *(ports.bus, self.name, self.files),
+            tell=self._inbox.push,
+            wanted=machine.wants_blob,
+            recorder=ports.recorder,
+            offload=self._write_blob,
+        )
+        ports.bus, ports.fetch = transport, transport.fetch
+        self._begin(transport.run(), "blobs")
+
+    async def _write_blob(self, work: Callable[[], None]) -> None:
+        await self.gate()
+        if not self.alive:
+            await asyncio.get_running_loop().create_future()  # it is being cancelled
+        work()
 
     def ask(self, asked: Asked) -> None:
         """Somebody asks for something; nobody waits for the answer."""

@@ -12,7 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from cloud.events import EVENTS
 from cloud.machine import CloudMachine
@@ -20,6 +22,7 @@ from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
+from tests.simulation.blobs import REMOVED, has, put, some_content
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Faults, draw
 from tests.simulation.history import Happening, History
@@ -29,6 +32,7 @@ from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
     Asked,
+    Attach,
     Delete,
     Event,
     Message,
@@ -39,7 +43,7 @@ from twin_runtime.core.effects import (
     Write,
 )
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.messages import Description, FeatureSpec
+from twin_runtime.core.messages import BlobRef, Description, FeatureSpec
 from twin_runtime.shell import Inbox
 from twin_runtime.testing import memory_bus
 from twin_runtime.testing.faulty_store import StoreFaults
@@ -53,6 +57,7 @@ SAMPLE_PERIOD_S = 0.7  # of each device, on average
 # what was missed is said again within this, twice over.
 CONVERGENCE_S_MAX = 200.0
 DOWN_MEAN_S = 1.0
+MEMORY = Path("/dev/shm")
 STARTED_MS = 1_750_000_000_000
 
 DESCRIPTION = Description(
@@ -114,6 +119,7 @@ class World:
         self._seed = seed
         self._faults = faults
         self._disks = disks
+        self._folder = _folder() if faults.blob_per_s else None
         self._history = history
         self._rng = Random(f"{seed}/world")
         self._loop = asyncio.get_running_loop()
@@ -124,8 +130,9 @@ class World:
         fleets = _fleets(faults.fleets)
         twins = [twin for each in fleets for twin in each]
         self.checkers = Checkers(twins, faults.outbox_reports_max)
-        self._cloud = self._process(CLOUD, _cloud())
-        self._edges = [self._process(*_edge(f"e-{n}")) for n in range(faults.edges)]
+        self._cloud = self._process(CLOUD, self._keeper(_cloud()))
+        edges = map(_edge, (f"e-{n}" for n in range(faults.edges)))
+        self._edges = [self._process(name, self._keeper(role)) for name, role in edges]
         self._fleets = [
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
         ]
@@ -144,6 +151,8 @@ class World:
         for process in [*self.processes(), *self._deposed]:
             if process.alive:
                 process.crash()
+        if self._folder is not None:
+            self._folder.cleanup()
         return self._failure
 
     async def _both_phases(self) -> None:
@@ -180,10 +189,33 @@ class World:
 
     async def _converge(self) -> None:
         until_s = self._loop.time() + CONVERGENCE_S_MAX
-        while waiting := self.checkers.unsettled():
+        while waiting := self.checkers.unsettled() or self._lacking():
             if self._loop.time() >= until_s:
                 raise Violation(f"{'; '.join(waiting)} {CONVERGENCE_S_MAX} s after all faults")
             await asyncio.sleep(1.0)
+
+    def _lacking(self) -> list[str]:
+        """Blobs that an owner or the cloud refers to and lacks, though somebody has them; those
+        that nobody has must have gone with an edge's disk."""
+        if self._folder is None:
+            return []
+        lacking = []
+        for twin, ref in self._refs():
+            holders = [each for each in (self._cloud, *self._edges) if has(each.files, ref)]
+            if not (holders or self.checkers.has_lost_disks or self._deposed):
+                raise Violation(f"G3: {ref.sha256[:8]} of {twin} is nowhere")
+            owner = self.checkers.placements[twin]["owner"]
+            who = [self._cloud, *(each for each in self._edges if each.name == owner)]
+            lacking += [f"G5: {each.name} lacks {ref.sha256[:8]} of {twin}"
+                        for each in who if holders and each not in holders]  # fmt: skip
+        return lacking
+
+    def _refs(self) -> list[tuple[str, BlobRef]]:
+        return [
+            (twin, BlobRef(**ref))
+            for twin in self.twins()
+            for ref in self.checkers.blobs(twin).values()
+        ]
 
     # --- what runs ------------------------------------------------------------------------
 
@@ -193,6 +225,9 @@ class World:
         process.disks = disks
         process.wall.offset_ms = STARTED_MS
         return process
+
+    def _keeper(self, role: Role) -> Role:
+        return role if self._folder is None else replace(role, blobs=Path(self._folder.name))
 
     def _fleet(self, n: int, twins: Sequence[str]) -> Role:
         def device(twin: str, store_id: str) -> DeviceMachine:
@@ -305,6 +340,18 @@ class World:
     def twins(self) -> list[str]:
         return list(self.checkers.devices)
 
+    def attach(self, twin: str, name: str, rng: Random) -> None:
+        """Put a blob at the edge that may own the twin, or take one away there."""
+        placement = self.checkers.placements.get(twin)
+        owner = placement["owner"] if placement else ""
+        for edge in self._edges:
+            if edge.name == owner and edge.alive:
+                ref = None if rng.random() < REMOVED else put(edge.files, some_content(rng))
+                self.checkers.devices[twin].changes_asked += 1
+                self._requests += 1
+                self.did(edge.client_id, f"is to let {twin} refer to {ref}")
+                edge.ask(Asked(self._requests, Attach(twin, name, ref)))
+
     def ask(self, request: Request) -> None:
         """Ask the cloud for something; one that is down hears nothing."""
         self._requests += 1
@@ -341,6 +388,10 @@ class World:
 
 def _on_the_wire(faults: Faults) -> memory_bus.Faults:
     return memory_bus.Faults(faults.loss, faults.duplication, faults.delay_mean_s)
+
+
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="diten-", dir=MEMORY if MEMORY.is_dir() else None)
 
 
 def _fleets(sizes: Sequence[int]) -> list[list[str]]:
