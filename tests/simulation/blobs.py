@@ -11,6 +11,7 @@ from twin_runtime.core.messages import BlobRef
 NAMES = ("model", "history")
 CHUNKS_MAX = 2.2
 REMOVED = 0.15  # of all changes
+SHA256_CHARS = 64
 
 
 def some_content(rng: Random) -> bytes:
@@ -30,6 +31,7 @@ def has(files: BlobFiles, ref: BlobRef) -> bool:
     return files.size(ref.sha256) == ref.bytes
 
 
-def is_intact(folder: Path, ref: BlobRef) -> bool:
-    """Whether it is what its name says."""
-    return sha256((folder / ref.sha256).read_bytes()).hexdigest() == ref.sha256
+def damaged(folder: Path) -> list[str]:
+    """The complete blobs of all processes that are not what their names say."""
+    blobs = (path for path in sorted(folder.glob("*/*")) if len(path.name) == SHA256_CHARS)
+    return [path.name for path in blobs if sha256(path.read_bytes()).hexdigest() != path.name]

@@ -22,7 +22,7 @@ from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
-from tests.simulation.blobs import REMOVED, has, put, some_content
+from tests.simulation.blobs import REMOVED, damaged, has, put, some_content
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Faults, draw
 from tests.simulation.history import Happening, History
@@ -193,6 +193,8 @@ class World:
             if self._loop.time() >= until_s:
                 raise Violation(f"{'; '.join(waiting)} {CONVERGENCE_S_MAX} s after all faults")
             await asyncio.sleep(1.0)
+        if self._folder is not None and (wrong := damaged(Path(self._folder.name))):
+            raise Violation(f"G3: {wrong} are damaged")
 
     def _lacking(self) -> list[str]:
         """Blobs that an owner or the cloud refers to and lacks, though somebody has them; those
