@@ -258,9 +258,14 @@ def test_g8_a_disk_that_chaos_filled_has_room_again_and_nothing_is_lost(tmp_path
         assert one.stop() == OK
 
 
-def test_a_system_that_ended_leaves_no_word_of_itself(tmp_path: Path) -> None:
-    with up(tmp_path / "data", *EMULATED, "--duration", "2s") as one:
-        one.await_said("API")
+def test_when_the_system_ends_chaos_ends_too_and_says_so(tmp_path: Path) -> None:
+    with up(tmp_path / "data", *EMULATED) as one:
+        one.await_twins(DEVICES)
         assert runs(read_system(one.folder).up)
-        one.process.wait(ENDED_S)
+        with chaos_on(one, *PAUSE) as process:
+            await_stopped(one)
+            assert one.stop() == OK
+            said, _ = process.communicate(timeout=ENDED_S)
         assert not (one.folder / SYSTEM).exists()
+    assert process.returncode == UNREACHABLE
+    assert f"the `diten up` in {one.folder} ended" in said
