@@ -16,6 +16,7 @@ from twin_runtime.problems.edge_association_round import (
     average_action,
     best_fractions,
     round_parts_s,
+    sync_s,
 )
 from twin_runtime.problems.environment import Environment
 from twin_runtime.problems.scenarios.five_stations import FiveStations
@@ -187,7 +188,8 @@ SYNCS = replace(SMALL, sync_bits=4e6)
 def test_a_station_waits_for_the_syncs_of_all_its_twins_before_it_trains() -> None:
     state = begun(13, SYNCS)
     action = average_action(state)
-    sync = 4e6 / state.access_bps
+    sync = sync_s(state)
+    assert sync == pytest.approx(4e6 / state.access_bps)
     computing = 1e7 * 0.1 * state.samples[:, :, None] / state.frequency_hz[:, None]
     here = action.host[:, :, None] == np.arange(5)
     slowest = np.where(here, sync + computing, 0.0).sum(axis=1).max(axis=1)
