@@ -72,6 +72,8 @@ REFERENCE_FLAT: Mapping[str, tuple[float, float]] = {
 REFERENCE_GAP: Mapping[str, float] = {
     "fastest": 12,
     "fastest-speed": 14,
+    "sync-random": 25,
+    "sync-equal": 25,
     "sync-best": 25,
 }
 
