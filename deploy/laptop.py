@@ -37,7 +37,15 @@ from deploy.plan import (
 )
 from deploy.progress import progress
 from deploy.supervisor import RESTART_LAST_S, Role, keep_running, stop
-from deploy.system_file import SYSTEM, Part, System, boot, name_process, write_system
+from deploy.system_file import (
+    SYSTEM,
+    Part,
+    System,
+    boot,
+    can_be_written,
+    name_process,
+    write_system,
+)
 from twin_runtime.adapters import broker as brokers
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.core.backoff import backoff_s
@@ -260,7 +268,7 @@ class Laptop:
     async def _describe(self, folder: Path) -> None:
         """Keep word of who runs; where the disk is full it is left when there is room."""
         described: System | None = None
-        while True:
+        while can_be_written():
             system = self._system(folder)
             if system != described:
                 with suppress(OSError):

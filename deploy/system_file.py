@@ -64,6 +64,11 @@ class System:
         return next(part for part in self.parts if part.id == identity)
 
 
+def can_be_written() -> bool:
+    """Whether processes can be named and held here: only Linux has handles of them."""
+    return hasattr(os, "pidfd_open") and _BOOT.exists()
+
+
 def name_process(pid: int | None, argument: str) -> ProcessName | None:
     """The name of a process that runs now, None if it does not."""
     if pid is None:
@@ -91,7 +96,7 @@ def runs(name: ProcessName) -> bool:
 
 def boot() -> str:
     """Which boot of the machine this is."""
-    return _BOOT.read_text().strip() if _BOOT.exists() else ""
+    return _BOOT.read_text().strip()
 
 
 def write_system(folder: Path, system: System) -> None:
@@ -105,10 +110,13 @@ def read_system(folder: Path) -> System:
     """The system that runs in a data directory.
 
     Raises:
-        Unavailable: none does, or it began before the machine was restarted.
+        Unavailable: none does, or it began before the machine was restarted, or this is not
+            Linux.
         InvalidConfiguration: the file is not one of ours.
     """
     path = folder / SYSTEM
+    if not can_be_written():
+        raise Unavailable("the processes of a system can only be told from others on Linux")
     try:
         system = _decoded(json.loads(path.read_text()))
     except FileNotFoundError:

@@ -116,6 +116,15 @@ def test_where_no_up_runs_one_is_asked_for(tmp_path: Path) -> None:
             read_system(tmp_path)
 
 
+def test_where_processes_cannot_be_told_apart_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_system(tmp_path, a_system())
+    monkeypatch.delattr("os.pidfd_open")
+    with pytest.raises(Unavailable, match="only be told from others on Linux"):
+        read_system(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 2}', '{"v": 1, "parts": 1}'])
 def test_a_file_of_somebody_else_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / SYSTEM).write_text(text)
