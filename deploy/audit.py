@@ -56,7 +56,8 @@ def audit(devices: Iterable[Path], edges: Iterable[Path], cloud: Path) -> Audit:
     twins = read_twins(edges, cloud)
     entries: dict[str, list[Entry]] = {}
     for path in edges:
-        read_history(path, entries)
+        for twin, entry in read_history(path):
+            entries.setdefault(twin, []).append(entry)
     history = {twin: _by_position(twin, lineage(own), found) for twin, own in entries.items()}
     snapshots = {}
     if cloud.exists():  # not when all was stopped before it had begun

@@ -94,9 +94,7 @@ def look(claims: Claims, stores: Stores) -> Verdict:
     produced: dict[str, dict[tuple[int, int], Any]] = {}
     for path in stores.devices:
         produced.update(read_outbox(path))
-    entries: dict[str, list[Entry]] = {}
-    for path in stores.edges:
-        read_history(path, entries)
+    entries = _read_entries(claims, stores)
     twins = read_twins(stores.edges, stores.cloud)
     verdict = Verdict(is_pruned=any(was_pruned(path, "history") for path in stores.edges))
     for twin, spans in claims.items():
@@ -128,6 +126,21 @@ def _newest(path: Path) -> dict[tuple[str, int], int]:
         place = (twin, int(session))
         newest[place] = max(int(seq), newest.get(place, 0))
     return newest
+
+
+def _read_entries(claims: Claims, stores: Stores) -> dict[str, list[Entry]]:
+    """What edges applied to the claimed twins. Of a report that is not claimed only the number
+    is kept: a history may be a hundred times as long as what was observed."""
+    entries: dict[str, list[Entry]] = {}
+    for path in stores.edges:
+        for twin, entry in read_history(path):
+            span = claims.get(twin, {}).get(entry.session)
+            seq = entry.report["seq"]
+            if span is None or not span.first <= seq <= span.last:
+                entry = entry._replace(report={"seq": seq})  # noqa: PLW2901
+            if twin in claims:
+                entries.setdefault(twin, []).append(entry)
+    return entries
 
 
 class _Claim(NamedTuple):

@@ -52,15 +52,14 @@ class Entry(NamedTuple):
     report: dict[str, Any]
 
 
-def read_history(path: Path, entries: dict[str, list[Entry]]) -> None:
-    """Add what one edge applied to `entries`, twin by twin."""
+def read_history(path: Path) -> Iterator[tuple[str, Entry]]:
+    """Yield what one edge applied, each time with the twin."""
     for entry in read_log(path, "history"):
         twin, epoch = entry.key.split("/")
         content = json.loads(entry.value)
         reports = content["reports"]
         for revision, report in enumerate(reports, entry.number - len(reports) + 1):
-            applied = Entry(int(epoch), revision, content["session"], report)
-            entries.setdefault(twin, []).append(applied)
+            yield twin, Entry(int(epoch), revision, content["session"], report)
 
 
 def lineage(entries: list[Entry]) -> Iterator[Entry]:
