@@ -38,7 +38,7 @@ from twin_runtime.solvers.association_search import search_widely
 NAME: Final = "P3"
 SLOTS: Final = 750
 SEARCHED_SLOTS: Final = 250  # where each slot is searched, for 30 to 100 ms
-SEARCHING: Final = ("greedy", "pack_and_hold")
+SEARCHING: Final = ("greedy", "plain_greedy", "pack_and_hold")
 SHOWN_SLOTS: Final = 100  # in a figure
 GAP_SLOTS: Final = 30
 HORIZON_SLOTS: Final = 12
@@ -187,8 +187,8 @@ PAPER: Final = Paper(
     slug="migration",
     title="Energy-Efficient Federated Learning and Migration in Digital Twin Edge Networks",
     policies=(
-        *("nearest_random", "nearest", "hold", "pack_and_hold", "greedy"),
-        *("wide", "oracle", "clairvoyant", "bound"),
+        *("nearest_random", "nearest", "hold", "pack_and_hold", "plain_greedy"),
+        *("greedy", "wide", "oracle", "clairvoyant", "bound"),
     ),
     run=run,
     plot=_plot,

@@ -92,6 +92,12 @@ def _case(line: str) -> Case:
 
 CASES: Final = (
     *(_case(line) for line in _TABLE.strip().splitlines()),
+    # The digest describes its search in a line; `plain_greedy` is the simplest reading of it.
+    *(
+        replace(_case(line), policy="plain_greedy")
+        for line in _TABLE.strip().splitlines()
+        if "greedy" in line
+    ),
     *(
         Case("nearest", "T2", profile("T2", edges=edges, label_distance=skew), {"gain": gain})
         for (skew, edges), gain in SKEWED.items()
@@ -102,12 +108,15 @@ GAP_BUDGETS: Final = (0.4, 0.7)  # of table II's: 8 twins on 4 edges, or too few
 GAP_METRICS: Final = ("gap_mean", "gap_max", "exact_share")
 GAPS: Final[Mapping[tuple[str, str], Mapping[str, float]]] = {
     ("T2", "greedy"): {"gap_mean": 0.0047, "gap_max": 0.0296, "exact_share": 0.47},
+    ("T2", "plain_greedy"): {"gap_mean": 0.0047, "gap_max": 0.0296, "exact_share": 0.47},
     ("T2", "wide"): {"gap_mean": 0.0008, "gap_max": 0.0057, "exact_share": 0.77},
     ("T2", "nearest"): {"gap_mean": 0.1455},
     ("causal", "greedy"): {"gap_mean": 0.0019, "gap_max": 0.0204, "exact_share": 0.63},
+    ("causal", "plain_greedy"): {"gap_mean": 0.0019, "gap_max": 0.0204, "exact_share": 0.63},
     ("causal", "wide"): {"gap_mean": 0.0002, "gap_max": 0.0058, "exact_share": 0.90},
     ("causal", "nearest"): {"gap_mean": 0.027},
     ("BAL", "greedy"): {"gap_mean": 0.0017, "gap_max": 0.0172},
+    ("BAL", "plain_greedy"): {"gap_mean": 0.0017, "gap_max": 0.0172},
     ("BAL", "wide"): {"gap_mean": 0.0, "gap_max": 0.0, "exact_share": 1.0},
     ("BAL", "nearest"): {"gap_mean": 0.026},
 }

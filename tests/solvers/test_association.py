@@ -38,6 +38,7 @@ from twin_runtime.solvers.association_search import (
     relocations,
     search,
     search_packed,
+    search_plainly,
     search_widely,
 )
 from twin_runtime.solvers.certificate import Infeasible
@@ -109,6 +110,17 @@ def test_a_search_of_the_papers_size_ends_within_its_bound_and_its_budgets() -> 
         assert found.certificate.gap < 0.03
         assert (overload(slot, found.edge) == 0).all()
         assert found.value[0] > place(slot, state.host).value[0]
+
+
+def test_the_plain_search_loses_nothing_and_the_other_gains_more() -> None:
+    plain, full = [], []
+    for seed in range(4):
+        for state in states(small("T2", 8, 4, 0.5), 4, seed, "hold"):
+            slot, host = slot_of(state), state.host[0]
+            plain.append(search_plainly(slot, host).value[0])
+            full.append(search(slot, host).value[0])
+            assert plain[-1] >= SetValues(slot).totals(host[None])[0] - 1e-15
+    assert np.mean(full) > np.mean(plain)
 
 
 def test_a_search_from_packed_placements_keeps_to_the_budgets_and_beats_them() -> None:

@@ -26,6 +26,7 @@ from twin_runtime.solvers.association_search import (
     relocations,
     search,
     search_packed,
+    search_plainly,
 )
 
 Policy = Callable[[State, np.random.Generator], Action]
@@ -82,6 +83,14 @@ def greedy(state: State, generator: np.random.Generator) -> Action:
     return _joined([each.edge for each in placed], [each.share for each in placed])
 
 
+def plain_greedy(state: State, generator: np.random.Generator) -> Action:
+    """As `greedy`, with the simplest search there is."""
+    del generator
+    slot = slot_of(state)
+    placed = [search_plainly(slot.world(world), host) for world, host in enumerate(state.host)]
+    return _joined([each.edge for each in placed], [each.share for each in placed])
+
+
 def oracle(state: State, generator: np.random.Generator) -> Action:
     """The best placement for this slot; for as few users as can be enumerated."""
     del generator
@@ -97,6 +106,7 @@ POLICIES: Mapping[str, Policy] = {
     "hold": hold,
     "pack_and_hold": pack_and_hold,
     "greedy": greedy,
+    "plain_greedy": plain_greedy,
     "oracle": oracle,
 }
 

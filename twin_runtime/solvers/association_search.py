@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from twin_runtime.physics.arguments import Array, Booleans, Integers
-from twin_runtime.physics.relocation import saturation_level
+from twin_runtime.physics.relocation import saturation_level, sum_by_edge
 from twin_runtime.solvers.association import Placement, Slot, place, worth
 from twin_runtime.solvers.association_bounds import gain_bound
 from twin_runtime.solvers.association_repair import pack, repair
@@ -94,6 +94,19 @@ def search_packed(slot: Slot) -> Placement:
     return _certified(slot, values, found)
 
 
+def search_plainly(slot: Slot, host: Integers) -> Placement:
+    """What the simplest reading of the search gives: from where the twins are alone, and in each
+    round only the move that promises most with the shares of now is tried. [P3] 6.2."""
+    values = SetValues(slot)
+    here = _starts(slot, host)[0]
+    for _ in range(MOVES_MAX):
+        moved = _better(values, here, _most_promised(slot, here))
+        if (moved == here).all():
+            break
+        here = moved
+    return _certified(slot, values, [here])
+
+
 def descend(values: SetValues, host: Integers) -> Integers:
     """The best move, again and again, while one improves; from a placement `[twins]`."""
     best = float(values.totals(host[None])[0])
@@ -127,6 +140,15 @@ def neighbours(slot: Slot, host: Integers) -> Integers:
 def relocations(slot: Slot, host: Integers) -> Integers:
     """Promising placements `[some, twins]` in which one twin is elsewhere."""
     return _relocated(slot, host, _energy_now(slot, host))
+
+
+def _most_promised(slot: Slot, host: Integers) -> Integers:
+    """The placement that saturates edges least with the shares of now, one move away or none."""
+    tried = np.concatenate([host[None], neighbours(slot, host)])
+    energy = _energy_now(slot, host)[np.arange(slot.twins), tried]
+    spent = sum_by_edge(values=energy, edge=tried, edges=slot.edges)
+    best: Integers = tried[_level(slot, spent).sum(axis=1).argmin()]
+    return best
 
 
 def _starts(slot: Slot, host: Integers) -> list[Integers]:
