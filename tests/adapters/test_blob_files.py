@@ -11,7 +11,7 @@ import pytest
 
 from twin_runtime.adapters.blob_files import BlobFiles
 from twin_runtime.core.errors import BlobsFull, Unavailable
-from twin_runtime.core.limits import BLOB_GRACE_S, CHUNK_BYTES_MAX
+from twin_runtime.core.limits import BLOB_GRACE_S, BLOBS_FREE_BYTES_MIN, CHUNK_BYTES_MAX
 from twin_runtime.core.messages import BlobRef
 
 CONTENT = os.urandom(2 * CHUNK_BYTES_MAX + 5)
@@ -128,6 +128,17 @@ def test_g7_there_are_no_more_blobs_than_there_may_be(
     with pytest.raises(BlobsFull, match="there are 1 blobs already"):
         upload.write(b"another")
     upload.abandon()
+
+
+def test_g7_blobs_leave_room_on_their_disk_for_the_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = BlobFiles(tmp_path)
+    left = BLOBS_FREE_BYTES_MIN + 10
+    monkeypatch.setattr("twin_runtime.adapters.blob_files._free_bytes", lambda _: left)
+    assert files.begin(BlobRef(sha256="0" * 64, bytes=10)) == [0]
+    with pytest.raises(BlobsFull, match=f"{left} bytes of their disk are free"):
+        files.begin(BlobRef(sha256="1" * 64, bytes=11))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from tests.system import history
 from tests.system.rig import Process, Rig, get, metric, running, wait_for
+from tests.system.small_disk import small_disk
 from twin_runtime.core.limits import BLOB_BYTES_MAX, BLOB_WINDOW_CHUNKS, CHUNK_BYTES_MAX
 
 pytestmark = pytest.mark.system
@@ -112,6 +113,19 @@ def is_up(rig: Rig) -> bool:
         return get(rig.cloud, "/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_g8_blobs_fill_no_disk_so_that_its_edge_would_stop(tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "e-1", "72m"),
+        running(tmp_path, devices=4, period_s=0.2, edges=1) as rig,
+    ):
+        edge, twin = rig.edges[0], rig.devices[0]
+        answer = httpx.put(url(edge, path_of(twin)), content=bytes(16 * 1024 * 1024), timeout=30)
+        assert answer.status_code == 507, answer.text
+        assert answer.json()["type"] == "urn:diten:full"
+        assert get(edge, "/readyz").is_success
+        ended_well(rig)
 
 
 def test_g3_a_lost_edge_loses_no_blob_that_the_cloud_has(rig: Rig) -> None:

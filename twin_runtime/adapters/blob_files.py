@@ -31,6 +31,7 @@ from twin_runtime.core.limits import (
     BLOB_BYTES_MAX,
     BLOB_GRACE_S,
     BLOBS_BYTES_MAX,
+    BLOBS_FREE_BYTES_MIN,
     BLOBS_MAX,
     CHUNK_BYTES_MAX,
 )
@@ -204,6 +205,10 @@ class BlobFiles:
             raise BlobsFull(f"{held} of {self._bytes_max} bytes for blobs are taken")
         if len(self._complete) + len(self._parts) >= BLOBS_MAX:
             raise BlobsFull(f"there are {BLOBS_MAX} blobs already")
+        free = _free_bytes(self._folder)
+        if free - more_bytes < BLOBS_FREE_BYTES_MIN:
+            left = f"{free} bytes of their disk are free; {BLOBS_FREE_BYTES_MIN} are for the stores"
+            raise BlobsFull(left)
 
     def _bytes_held(self) -> int:
         return sum(self._complete.values()) + sum(self._parts.values()) + self._uploaded_bytes
@@ -264,6 +269,11 @@ def _in_words(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise BlobsFull(f"{path.parent}: its disk is full: free some space") from error
         raise Unavailable(f"{path.name} cannot be used: {error.strerror}") from error
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _write_at(path: Path, content: bytes, offset: int) -> None:

@@ -124,7 +124,7 @@ BLOBS_PER_TWIN_MAX = 16  # a model, its optimiser, histories: with long names 3 
 # on a link of 100 Mbit/s, and behind one whole blob of 45 MB for four seconds.
 CHUNK_BYTES_MAX = 128 * 1024
 BLOB_WINDOW_CHUNKS = 4  # outstanding: with 20 chunks state waits five times as long
-BLOB_FETCHES_MAX = 4  # at once, each with a window; the others queue
+BLOB_FETCHES_MAX = 2  # at once, each with a window: one silent source holds up no other
 BLOB_FETCHES_WAITING_MAX = 1_024  # fetches that may queue; a machine asks for fewer
 BLOB_FETCHES_ASKED_MAX = 64  # of one machine at one time: a restart asks for all it refers to
 BLOB_SOURCES_MAX = 4  # that are asked for one blob before it is given up for a while
@@ -140,6 +140,7 @@ BLOB_THREADS_MAX = 2  # that read, write and hash blobs, apart from the one that
 BLOB_UPLOADS_MAX = 4  # by HTTP at once; more are answered 503
 BLOB_PIECE_BYTES = 1024 * 1024  # of an upload or download in memory at once
 BLOBS_BYTES_MAX = 16 * 1024 * 1024 * 1024  # on one disk: 1,000 twins with 16 MiB each
+BLOBS_FREE_BYTES_MIN = 64 * 1024 * 1024  # what they leave of their disk to the stores
 BLOBS_MAX = 65_536  # on one disk: what a directory lists in a tenth of a second
 BLOB_SWEEP_PERIOD_S = 60.0  # what nothing refers to is looked for
 BLOB_GRACE_S = 3_600.0  # and kept for so long: whoever is to have it gets it meanwhile
