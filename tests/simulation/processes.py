@@ -47,6 +47,7 @@ class Witness(Protocol):
     def heard(self, process: "Process", events: Sequence[Event]) -> None: ...
     def committed(self, process: "Process", writes: Sequence[Write]) -> None: ...
     def sent(self, process: "Process", send: Send) -> None: ...
+    def reached(self, process: "Process") -> None: ...
     def ended(self, process: "Process", error: BaseException) -> None: ...
 
 
@@ -96,6 +97,7 @@ class Process:
         self.disks = 0
         self.store_id = StoreId("")
         self.faults = faults
+        self.first_failure: StoreFaults | None = None  # of its first life, if not a drawn one
         self._disks = disks
         self._broker = broker
         self._rng = rng
@@ -115,7 +117,9 @@ class Process:
         self.wall.began_s = self._rng.uniform(0, 1e5)
         inner = self._disks(self.client_id, self.role.logs, self._new_id)
         self.store_id = inner.store_id
-        self.store = FaultyStore(_WatchedStore(inner, self), self._next_failure())
+        drawn = self._next_failure()
+        self.store = FaultyStore(_WatchedStore(inner, self), self.first_failure or drawn)
+        self.first_failure = None
         bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
         machine = self.role.build(self.store_id)
         ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent())
@@ -214,6 +218,11 @@ class Process:
     def sent(self, send: Send) -> None:
         self._witness.sent(self, send)
 
+    def reached(self) -> None:
+        """A point between two things that others can see: here it may crash."""
+        if self.alive:
+            self._witness.reached(self)
+
 
 class _WatchedMachine:
     """The production machine; `process.fx` is what it decided last."""
@@ -247,9 +256,11 @@ class _WatchedStore:
         return self._store.load()
 
     def commit(self, writes: Sequence[Write]) -> None:
+        self._process.reached()
         if self._process.alive:
             self._store.commit(writes)
             self._process.committed(writes)
+            self._process.reached()
 
     def scan(self, log: str, key: str, after: int = -1, limit: int = 1000) -> list[LogEntry]:
         return self._store.scan(log, key, after, limit)
@@ -270,6 +281,7 @@ class _WatchedBus:
             if self._process.alive:
                 self._process.sent(send)
                 await self._bus.publish([send])
+                self._process.reached()
 
     async def messages(self) -> AsyncGenerator[list[Event], None]:
         async with aclosing(self._bus.messages()) as messages:

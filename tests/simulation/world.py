@@ -7,7 +7,7 @@ promises to become. All of it in virtual time, in one thread, from one number.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,13 +90,13 @@ def simulate(
     those given."""
     chosen = faults if faults is not None else draw(Random(f"{seed}/faults"))
     history = History(show)
+
+    async def live() -> str:
+        return await World(seed, chosen, disks or MemoryDisks(), history).live()
+
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        failure = runner.run(_live(seed, chosen, disks or MemoryDisks(), history))
+        failure = runner.run(live())
     return Outcome(seed, chosen, failure, history.digest, tuple(history.last))
-
-
-async def _live(seed: int, faults: Faults, disks: Disks, history: History) -> str:
-    return await World(seed, faults, disks, history).live()
 
 
 class MemoryDisks:
@@ -137,6 +137,9 @@ class World:
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
         ]
         self._deposed: list[Process] = []
+        self.strike = Nemesis(self, faults, Random(f"{seed}/nemesis")).strike
+        self.crash_at: Container[int] = ()
+        self.points = 0
         self._requests = 0
 
     async def live(self) -> str:
@@ -158,9 +161,7 @@ class World:
     async def _both_phases(self) -> None:
         for process in self.processes():
             process.start()
-        nemesis = asyncio.create_task(
-            Nemesis(self, self._faults, Random(f"{self._seed}/nemesis")).strike()
-        )
+        nemesis = asyncio.create_task(self.strike())
         nemesis.add_done_callback(self._struck)
         await asyncio.sleep(self._faults.faults_s)
         nemesis.cancel()
@@ -292,6 +293,12 @@ class World:
         if process.role.twins and "/status/" in send.topic:
             status = messages.parse(messages.STATUS, send.payload)
             self.checkers.device_said(topics.parse(send.topic).twin, status)
+
+    def reached(self, process: Process) -> None:
+        """Crash it at each point of the run, by number, that is in `crash_at`."""
+        self.points += 1
+        if self.points in self.crash_at:
+            self.crash(process)
 
     def ended(self, process: Process, error: BaseException) -> None:
         """A process whose commit failed must end; no other end is allowed."""
