@@ -159,7 +159,8 @@ class CloudMachine:
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
-        return {"twins": self._phases}
+        blobs = self.directory.snapshots.blobs
+        return {"twins": self._phases, "blobs_lacking": lambda: blobs.lacking}
 
     def wants_blob(self, sha256: str) -> bool:
         """Whether this blob is to be kept."""

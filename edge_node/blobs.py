@@ -39,6 +39,11 @@ class EdgeBlobs:
         """Whether this blob is to be kept."""
         return self._blobs.wants(sha256)
 
+    @property
+    def lacking(self) -> int:
+        """How many blobs are referred to and not known to be here."""
+        return self._blobs.lacking
+
     def copy_ahead(self, order: Fetch, fx: Effects) -> None:
         """Fetch what a twin refers to that will come, and say when that has ended."""
         self._ahead.pop(order.twin, None)

@@ -104,6 +104,7 @@ class EdgeMachine:
         totals = self._twins.counters.totals
         return {
             "twins": self._twins.phases,
+            "blobs_lacking": lambda: self._twins.blobs.lacking,
             **{name: partial(totals.__getitem__, name) for name in totals},
         }
 

@@ -139,9 +139,12 @@ def test_a_twin_that_arrives_is_owned_at_once_and_its_blobs_are_fetched_afterwar
     assert fx.fetches == [FetchBlob(MODEL.sha256, MODEL.bytes, ("e-2", "cloud"))]
     assert edge.machine.wants_blob(MODEL.sha256)
     fx = edge.handle(BlobFailed(MODEL.sha256, "silent"))
+    lacking = edge.machine.readings()["blobs_lacking"]
+    assert lacking() == 1
     edge.now_s += 5.0
     assert len(edge.handle().fetches) == 1
     edge.handle(BlobComplete(MODEL.sha256, MODEL.bytes))
+    assert lacking() == 0
     edge.now_s += 500.0
     assert edge.handle().fetches == []
 

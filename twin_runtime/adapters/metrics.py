@@ -152,6 +152,7 @@ METRICS: tuple[Declared, ...] = (
     Declared("twins_refused_total", "counter", "Devices not taken on: the cloud is full."),
     Declared("store_full_total", "counter", "Commits that found the disk full."),
     Declared("blobs_held", "gauge", "Blobs on the disk here."),
+    Declared("blobs_lacking", "gauge", "Blobs that twins refer to and that have yet to come."),
     Declared("blob_bytes_held", "gauge", "Bytes of the disk that blobs take, or will take."),
     Declared(
         "blob_bytes_total",
