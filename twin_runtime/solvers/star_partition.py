@@ -55,7 +55,10 @@ def optimal(servers: Servers) -> Partition:
     bound, chosen = relaxed.bound_j, relaxed.chosen
     if np.abs(chosen - np.round(chosen)).max() > WHOLE_WITHIN:
         incumbent = local_search(servers).certificate.value
-        can_be_better = relaxed.bound_j + relaxed.reduced_j <= incumbent * (1.0 + MARGIN)
+        # reduced costs are rounded below 0, once for each star that a partition may have
+        rounding = len(servers) * max(0.0, -float(relaxed.reduced_j.min()))
+        worst = incumbent * (1.0 + MARGIN) + rounding
+        can_be_better = relaxed.bound_j + relaxed.reduced_j <= worst
         stars = _only(stars, np.flatnonzero(can_be_better))
         bound, chosen = _branched(stars)
     return _answer(servers, stars, np.flatnonzero(np.round(chosen)), bound)
