@@ -28,7 +28,8 @@ SETTLE_S = 1.0  # of a healthy system, before the first fault
 LASTS_S_MIN = 0.5
 LASTS_S_MAX = 8.0  # above the first retries, below MQTT's keep-alive
 _MIB = 1024 * 1024
-_AT_ONCE_MAX = 1000  # faults in one schedule
+FAULTS_MAX = 1000  # in one schedule: more than an hour of them
+_APART_S = 0.5  # a pause that ends a little late must not end in the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,32 @@ def schedule(
     rng: random.Random, choice: Choice, *, duration_s: float, every_s: float
 ) -> list[Fault]:
     """Faults from shortly after the beginning to the end, about one `every_s`. Each kind is as
-    likely as any other, and so is each role that it can reach."""
+    likely as any other, and so is each role that it can reach. Faults overlap, but nothing that
+    is paused, cut off or full is so twice at a time."""
     faults: list[Fault] = []
     at_s = min(SETTLE_S, duration_s / 2)
-    while at_s < duration_s and len(faults) < _AT_ONCE_MAX and choice.roles:
-        kind = rng.choice(sorted(choice.roles))
-        role = rng.choice(choice.roles[kind])
-        lasts_s = rng.uniform(LASTS_S_MIN, min(LASTS_S_MAX, max(duration_s - at_s, LASTS_S_MIN)))
-        faults.append(Fault(kind, role, round(at_s, 3), round(lasts_s, 3)))
+    while at_s < duration_s and len(faults) < FAULTS_MAX:
+        free = {kind: _free(kind, roles, faults, at_s) for kind, roles in choice.roles.items()}
+        kinds = sorted(kind for kind, roles in free.items() if roles)
+        if kinds:
+            kind = rng.choice(kinds)
+            role = rng.choice(free[kind])
+            lasts_s = rng.uniform(
+                LASTS_S_MIN, max(LASTS_S_MIN, min(LASTS_S_MAX, duration_s - at_s))
+            )
+            faults.append(Fault(kind, role, round(at_s, 3), round(lasts_s, 3)))
         at_s += every_s * rng.uniform(0.5, 1.5)
     return faults
+
+
+def _free(kind: Kind, roles: Iterable[str], faults: Iterable[Fault], at_s: float) -> list[str]:
+    """Those of `roles` to which this kind may be done at that time."""
+    busy = {
+        fault.role
+        for fault in faults
+        if fault.kind == kind and fault.has_length and at_s <= fault.at_s + fault.lasts_s + _APART_S
+    }
+    return [role for role in roles if role not in busy]
 
 
 def _kinds(names: Collection[str]) -> tuple[Kind, ...]:

@@ -1,5 +1,6 @@
 """What may be done to a running system, and that a seed repeats it."""
 
+import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_faults_come_about_as_often_as_asked_and_end_in_time() -> None:
     assert 240 <= len(faults) <= 360
     assert all(0 < fault.lasts_s <= LASTS_S_MAX and fault.at_s < 600 for fault in faults)
     assert {str(fault) for fault in faults} == {"kill e-1", "kill cloud", "pause broker"}
+
+
+def test_nothing_is_paused_while_it_is_paused() -> None:
+    faults = schedule(random.Random(1), CHOICE, duration_s=600, every_s=2)
+    pauses = [fault for fault in faults if fault.kind == "pause"]
+    assert len(pauses) > 50
+    assert all(
+        before.at_s + before.lasts_s < after.at_s
+        for before, after in itertools.pairwise(pauses)  # all of them of the broker
+    )
 
 
 def test_without_a_reachable_kind_nothing_is_broken() -> None:
