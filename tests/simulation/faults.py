@@ -13,7 +13,7 @@ FLEETS: tuple[tuple[int, ...], ...] = ((1,), (2,), (1, 1), (1, 2), (1, 1, 3), (1
 FLEET_WEIGHTS = (20, 20, 25, 20, 14, 1)
 
 
-BLOBS = 0.2  # of all runs have any: their files make such a run slow
+BLOBS = 0.35  # of all runs have any: their files make such a run slow
 
 
 @dataclass(frozen=True, slots=True)
