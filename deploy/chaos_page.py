@@ -101,8 +101,9 @@ def _details(report: Report) -> str:
     unseen = f" {report['unseen']:,} were too old to be kept." if report["unseen"] else ""
     return (
         f"<section><h2>In figures</h2><table>{rows}</table></section>"
-        "<section><h2>Faults</h2><table><thead><tr><th>fault</th><th>role</th><th>at s</th>"
-        f"<th>lasted s</th><th>recovered in s</th></tr></thead>{faults}</table></section>"
+        '<section><h2>Faults</h2><table class="faults"><thead><tr><th>fault</th><th>role</th>'
+        "<th>at s</th><th>lasted s</th><th>recovered in s</th></tr></thead>"
+        f"{faults}</table></section>"
         "<section><h2>What was checked</h2><p>An observer on the broker wrote down what devices "
         f"were told. Afterwards {report['looked_up']:,} of these reports were looked up in the "
         f"edges' histories on disk, and {report['compared']:,} compared with what the device "
@@ -170,7 +171,8 @@ i { display: inline-block; width: .75em; height: .75em; border-radius: .2em;
   margin-right: .4em; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 td, th { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
+.faults td { white-space: nowrap; } .faults td:nth-child(2) { white-space: normal; }
 th { color: var(--soft); font-weight: normal; font-size: .85rem; }
 footer { margin-top: 2rem; font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .wide { display: none; } .narrow { display: block; }

@@ -79,7 +79,7 @@ def recoveries(report: Report, width_in: float) -> str:
         axes.bar_label(bars, fmt="%.1f s", padding=4, color=_COLOURS["soft"])
         axes.set_yticks(range(len(rows)), names)
         axes.invert_yaxis()
-        axes.set_xlabel("seconds until every twin was acknowledged again")
+        axes.set_xlabel("seconds")
         axes.margins(x=0.12)
         _calm(axes)
 
