@@ -1,7 +1,8 @@
 """The one shell: it waits, commits, and only then lets the world know.
 
     1. wait for an event, or until the machine wants to wake; take a batch (at once when
-       idle; when the last commit is younger than the linger, wait that long for more)
+       idle; when the last commit is younger than the linger, wait that long for more, but
+       not while a twin is paused for it)
     2. `machine.handle(events, now)`: effects
     3. commit the writes, in a thread (inline in simulation)
     4. only then publish, act, begin jobs, count, log, and show the new state to readers
@@ -21,10 +22,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
+from twin_runtime.core import topics
 from twin_runtime.core.effects import (
     Effects,
     Event,
     Machine,
+    Message,
     Note,
     Stopping,
 )
@@ -59,6 +62,7 @@ class Inbox:
         self._bytes = 0
         self._bytes_max = bytes_max
         self._filled = asyncio.Event()
+        self._pressing = asyncio.Event()  # something that a commit is not put off for
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -74,6 +78,8 @@ class Inbox:
         self._events.extend(events)
         self._bytes += sum(map(payload_bytes, events))
         self._filled.set()
+        if any(map(_presses, events)):
+            self._pressing.set()
 
     async def wait(self, timeout_s: float | None) -> None:
         """Return when there is an event, or after `timeout_s`."""
@@ -86,9 +92,14 @@ class Inbox:
         except TimeoutError:
             pass
 
-    def holds(self, events: int) -> bool:
-        """Whether so many events, or more, are waiting."""
-        return len(self._events) >= events
+    async def linger(self, timeout_s: float) -> None:
+        """Let more events come for `timeout_s`, unless one must not wait."""
+        if len(self._events) < BATCH_EVENTS_MAX:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._pressing.wait()
+            except TimeoutError:
+                pass
 
     @property
     def stopping(self) -> bool:
@@ -103,12 +114,18 @@ class Inbox:
             if isinstance(taken[-1], Stopping):
                 break
         self._bytes -= sum(map(payload_bytes, taken))
+        if not self._events:
+            self._pressing.clear()
         if not self._is_full():
             self._drained.set()
         return taken
 
     def _is_full(self) -> bool:
         return len(self._events) >= self._events_max or self._bytes >= self._bytes_max
+
+
+def _presses(event: Event) -> bool:
+    return isinstance(event, Message) and topics.is_of_a_move(event.topic)
 
 
 async def in_thread(work: Callable[[], None]) -> None:
@@ -153,8 +170,8 @@ class _Shell:
             settled_s = clock.now().monotonic_s
             await inbox.wait(fx.wake_in_s)
             lingered_s = clock.now().monotonic_s - settled_s
-            if lingered_s < COMMIT_LINGER_S and not inbox.holds(BATCH_EVENTS_MAX):
-                await asyncio.sleep(COMMIT_LINGER_S - lingered_s)
+            if lingered_s < COMMIT_LINGER_S:
+                await inbox.linger(COMMIT_LINGER_S - lingered_s)
             taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)
             self._stopping = bool(events) and isinstance(events[-1], Stopping)

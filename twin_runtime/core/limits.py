@@ -37,7 +37,8 @@ RETRY_LAST_S = 8.0  # a fleet of 1,000 waiting devices costs an edge 125 message
 # report costs 46 µs in batches of 1,024 and 29 in these, which hold the loop for 80 ms.
 BATCH_EVENTS_MAX = 4096
 # Two commits are at least this far apart under load: at 1,000 events/s it halves the
-# CPU a commit costs (0.3 ms each) and adds no more than itself to the latency.
+# CPU a commit costs (0.3 ms each) and adds no more than itself to the latency. What belongs
+# to a move does not wait for it: a twin is paused for four such commits, one after the other.
 COMMIT_LINGER_S = 0.005
 # What a process holds before it drops (and counts): 2 s of a broker's full rate.
 INBOX_EVENTS_MAX = 65_536

@@ -90,6 +90,13 @@ def _blobs_to(identity: str) -> str:
     return f"{BLOB_PREFIX}{identity}/+/+/+"
 
 
+def is_of_a_move(topic: str) -> bool:
+    """Whether a twin may be paused until this is answered: orders, what edges say of them, and
+    where a device is to send."""
+    return topic.startswith(_OF_A_MOVE)
+
+
+_OF_A_MOVE = (f"{PREFIX}order/", f"{PREFIX}event/", f"{PREFIX}assign/")
 _UP_VERBS = frozenset({"report", "live"})
 _DOWN_VERBS = frozenset({"ack", "command", "desired", "error"})
 _SHA256 = re.compile(SHA256_PATTERN[1:-1])
