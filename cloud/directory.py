@@ -130,6 +130,7 @@ class Directory:
         if known is None and len(self.edges) >= EDGES_MAX:
             fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
             return
+        self._remind(edge, now)
         if known == store and state != "lost":
             return
         self.edges.set(edge, store, "draining" if state == "draining" else "serving", fx)
@@ -139,6 +140,18 @@ class Directory:
         if known not in (None, store):
             self._recover(edge, now, fx)
         self._house(now, fx)
+
+    def connected(self, now: Now) -> None:
+        """Whatever was said may be lost: say all of it again, whoever may hear it now."""
+        self.assignments.begin_again()
+        for twin in self._orders.pending():
+            self._orders.begin(twin, now.monotonic_s)
+
+    def _remind(self, edge: str, now: Now) -> None:
+        """An edge is there: let it not wait for its orders until a long pause is over."""
+        for twin in self._orders.pending():
+            if self.placements[twin].owner == edge:
+                self._orders.begin(twin, now.monotonic_s)
 
     def _recover(self, edge: str, now: Now, fx: Effects) -> None:
         lost = [twin for twin, placed in self.placements.items() if placed.owner == edge]

@@ -132,7 +132,7 @@ class CloudMachine:
                 self._connected = True
                 self._say("online", now, fx)
                 self._repeat_due_s = now.monotonic_s
-                self.directory.assignments.begin_again()
+                self.directory.connected(now)
             case Disconnected():
                 self._connected = False
                 self._beat_due_s = self._repeat_due_s = NEVER

@@ -22,6 +22,10 @@ class Reminders:
         self._attempts.pop(twin, None)
         self._due.drop(twin)
 
+    def pending(self) -> list[str]:
+        """The twins that something is ordered for."""
+        return self._due.keys()
+
     def take(self, now_s: float, twins_max: int) -> list[str]:
         """The twins whose order is to be given now; each is due again after its pause."""
         twins = self._due.take(now_s, twins_max)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cloud.a_directory import World, assigned, orders, owning, snapshot
-from twin_runtime.core.effects import Put
+from twin_runtime.core.effects import Now, Put
 from twin_runtime.core.orders import Activate, Release, Seal
 
 
@@ -123,3 +123,24 @@ def test_a_device_of_a_twin_that_is_being_sealed_is_told_where_it_is() -> None:
     world = a_world()
     world.move("d-1", "e-2")
     assert assigned(world.online("d-1"))["d-1"].edge == "e-1"
+
+
+def test_g5_an_edge_that_was_away_hears_its_orders_as_soon_as_it_says_hello() -> None:
+    world = a_world()
+    world.move("d-1", "e-2")
+    for _ in range(6):  # e-1 is away, and is asked ever more rarely
+        world.now_s += 100.0
+        world.settle()
+    world.now_s += 1.0
+    assert orders(world.settle()) == []
+    assert orders(world.hello("e-2")) == []
+    assert orders(world.hello("e-1")) == [Seal(store="s-e-1", twin="d-1", epoch=1)]
+
+
+def test_g5_what_was_ordered_is_said_again_as_soon_as_the_cloud_is_connected() -> None:
+    world = a_world()
+    world.move("d-1", "e-2")
+    world.now_s += 0.1
+    assert orders(world.settle()) == []
+    world.directory.connected(Now(world.now_s, 0))
+    assert orders(world.settle()) == [Seal(store="s-e-1", twin="d-1", epoch=1)]

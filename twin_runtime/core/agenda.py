@@ -25,6 +25,10 @@ class Agenda:
         """How many entries are held, outdated ones included."""
         return len(self._heap)
 
+    def keys(self) -> list[str]:
+        """The keys that are due at some time."""
+        return list(self._due_s)
+
     def set(self, key: str, due_s: float) -> None:
         """Let `key` be due at `due_s`, and at no other time; never, if it is infinite."""
         if due_s == float("inf"):
