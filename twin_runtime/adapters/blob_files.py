@@ -170,10 +170,12 @@ class BlobFiles:
             self._uploaded_bytes += by_bytes
 
     def _keep(self, path: Path, name: str) -> None:
-        """Give a synced file its name for good."""
+        """Give a synced file its name for good, unless there is one with that name: it is the
+        same."""
         size = path.stat().st_size
         with self._lock:
-            path.replace(self._folder / name)
+            if name not in self._complete:
+                path.replace(self._folder / name)
             self._complete[name] = size
             self._unwanted_since_s.pop(name, None)
         _sync(self._folder)

@@ -147,7 +147,7 @@ class BlobRoutes:
             await self._write(request, upload)
             return await self.threads.do(upload.finish)
         except BaseException:
-            upload.abandon()
+            await self.threads.do(upload.abandon)
             raise
 
     async def _write(self, request: Request, upload: Upload) -> None:
