@@ -13,13 +13,14 @@ from unittest.mock import patch
 from cloud.directory import Directory
 from cloud.reminders import Reminders
 from cloud.snapshots import Snapshots
+from device_agent.duties import Duties
 from device_agent.machine import DeviceMachine
 from edge_node.checkpoints import packets
 from edge_node.machine import EdgeMachine
 from edge_node.twins import SEALED_ROW, TWIN_ROW, Twins
 from twin_runtime import shell
 from twin_runtime.core import messages, orders, ownership, twin
-from twin_runtime.core.effects import Effects, Row, Send
+from twin_runtime.core.effects import Act, Acted, Effects, Row, Send
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.messages import ReportAck, Snapshot, Window
 from twin_runtime.core.outbox import Appended, Outbox
@@ -41,6 +42,7 @@ _new_outbox = DeviceMachine._new_outbox
 _obey = EdgeMachine._obey
 _hear_ack = Outbox.acknowledge
 _append = Outbox.append
+_command = Duties.command
 _seal = twin.seal
 _sealed = Directory.sealed
 _checkpoint = Twins._checkpoint
@@ -212,6 +214,14 @@ def begin_every_store_with_the_same_session() -> AbstractContextManager[Any]:
     return patch.object(DeviceMachine, "_new_outbox", lambda self, _: _new_outbox(self, 1))
 
 
+def obey_commands_without_the_fence() -> AbstractContextManager[Any]:
+    def command(self: Duties, *event: Any) -> Act | Acted | None:
+        self.obeyed = (0, 0)
+        return _command(self, *event)
+
+    return patch.object(Duties, "command", command)
+
+
 CANARIES: tuple[Canary, ...] = (
     publish_before_commit,
     go_on_after_a_failed_commit,
@@ -232,4 +242,5 @@ CANARIES: tuple[Canary, ...] = (
     renumber_on_a_stale_acknowledgement,
     overwrite_a_row_that_was_sent,
     begin_every_store_with_the_same_session,
+    obey_commands_without_the_fence,
 )

@@ -25,8 +25,7 @@ may end with the disk of the one edge that had them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloud.directory import PLACEMENT_ROW
 from cloud.edges import EDGE_ROW
@@ -34,61 +33,21 @@ from cloud.snapshots import SNAPSHOT_ROW
 from device_agent.machine import DEVICE_ROW
 from edge_node.history import HISTORY
 from edge_node.twins import SEALED_ROW, TWIN_ROW
+from tests.simulation.lineage import (
+    UNKNOWN,
+    Device,
+    Entry,
+    Lineage,
+    Violation,
+    blobs_of,
+    check_row,
+    entry_of,
+    follows,
+    position_of,
+)
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append, Put, Write
 from twin_runtime.core.outbox import ROWS
-
-
-class Violation(AssertionError):
-    """A promise was broken; the message names it."""
-
-
-UNKNOWN: Mapping[str, Any] = {"?": None}  # changed again within one commit
-
-
-class Entry(NamedTuple):
-    """One revision: a report as it was stored by the device or applied by an edge, or, at
-    the position of the report before it, the change of what the twin refers to."""
-
-    session: int
-    seq: int
-    features: Mapping[str, Any]
-    blobs: Mapping[str, Any] | None = None
-
-    @property
-    def token(self) -> int:
-        """The sample's; 0: it is no report."""
-        token: int = self.features.get("token", 0)
-        return token
-
-
-@dataclass(slots=True)
-class Lineage:
-    """All that was folded into a twin up to now, by `store` since its epoch began."""
-
-    epoch: int
-    store: str
-    entries: list[Entry]
-    tokens: set[int]
-    sealed: bool = False
-    closed: bool = False  # the next epoch has begun with all of it
-
-
-@dataclass(slots=True)
-class Device:
-    """What one device measured, keeps on its disk, and was told."""
-
-    newest: int = 0
-    rows: dict[tuple[int, int], Entry] = field(default_factory=dict)
-    promised: dict[int, None] = field(default_factory=dict)  # and not yet in the snapshot
-    unsheltered: set[int] = field(default_factory=set)
-    gave_up_in: int | None = None  # the first session of which it gave rows up
-    known_epoch: int = 0
-    changes_asked: int = 0  # by others, of what its twin refers to
-    rows_left: int = 0
-
-    def tokens(self) -> set[int]:
-        return {entry.token for entry in self.rows.values()}
 
 
 class Checkers:
@@ -136,11 +95,11 @@ class Checkers:
         for write in writes:
             if isinstance(write, Append) or write.kind != ROWS:
                 continue
-            twin, position = write.key.split("/")[0], _position(write.key)
+            twin, position = write.key.split("/")[0], position_of(write.key)
             held = self.devices[twin].rows.pop(position, None)
             if isinstance(write, Put):
                 coalesced[twin] |= {held.token} if held else set()
-                self.devices[twin].rows[position] = _entry(position, messages.load(write.value))
+                self.devices[twin].rows[position] = entry_of(position, messages.load(write.value))
         return coalesced
 
     def _check_mark(self, twin: str, mark: Mapping[str, int]) -> None:
@@ -201,7 +160,7 @@ class Checkers:
                     if isinstance(entry, Append) and (entry.log, entry.key) == (HISTORY, key):
                         self._take(write.key, lineage, entry)
                 self._take_changes(write.key, lineage, row)
-                _check_row(write.key, row, lineage.entries)
+                check_row(write.key, row, lineage.entries)
                 self._check_promises(write.key)
 
     def edge_disk_lost(self, store: str) -> None:
@@ -225,7 +184,7 @@ class Checkers:
         applied = messages.load(append.value)
         self._change(twin, lineage, append.number - len(applied["reports"]))
         for report in applied["reports"]:
-            self._fold(twin, lineage, _entry((applied["session"], report["seq"]), report))
+            self._fold(twin, lineage, entry_of((applied["session"], report["seq"]), report))
         if append.number != len(lineage.entries):
             raise Violation(f"G2: {twin} skips to revision {append.number}")
 
@@ -258,7 +217,8 @@ class Checkers:
         # A deposed owner may take a report again that its device has numbered anew for the
         # next one: its branch of the lineage ends here (`_keep` sees to that).
         deposed = lineage.epoch < self.placements[twin]["epoch"]
-        if entry.token in lineage.tokens and not deposed:
+        # What ended of a command may be told twice: by a device that lost its disk meanwhile.
+        if entry.token > 0 and entry.token in lineage.tokens and not deposed:
             raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
         lineage.entries.append(entry)
         lineage.tokens.add(entry.token)
@@ -289,7 +249,7 @@ class Checkers:
             if (twin, epoch) in self._bases or (before and epoch <= before["epoch"]):
                 raise Violation(f"G4: epoch {epoch} of {twin} is issued again")
             self._bases[twin, epoch] = self.snapshots[twin]
-        elif before is None or not _follows(before, placement):
+        elif before is None or not follows(before, placement):
             raise Violation(f"G4: {twin} is placed as {placement} after {before}")
         self.placements[twin] = placement
 
@@ -309,7 +269,7 @@ class Checkers:
         if lineage is None or len(lineage.entries) < row["revision"]:
             raise Violation(f"G1: the snapshot of {twin} is ahead of its owner's store")
         entries = lineage.entries[: row["revision"]]
-        _check_row(twin, row, entries)
+        check_row(twin, row, entries)
         if entries[: len(kept)] != kept:
             raise Violation(f"G3: the snapshot of {twin} forgets what it held")
         self.snapshots[twin] = entries
@@ -339,6 +299,15 @@ class Checkers:
         placed = [self._unplaced(twin) for twin in self.devices]
         return [*filter(None, placed)] or [*filter(None, map(self._behind, self.devices))]
 
+    def epoch_at(self, store: str, twin: str) -> int:
+        """The epoch at which a store believes to own a twin; 0: at none."""
+        held = [
+            epoch
+            for (of, epoch), lineage in self.lineages.items()
+            if (of, lineage.store, lineage.sealed) == (twin, store, False)
+        ]
+        return max(held, default=0)
+
     @property
     def has_lost_disks(self) -> bool:
         """Whether any edge has lost its disk for good."""
@@ -347,7 +316,7 @@ class Checkers:
     def blobs(self, twin: str) -> Mapping[str, Any]:
         """What the owner's twin refers to."""
         owned = self._owned(twin)
-        return _blobs(owned.entries) if owned is not None else {}
+        return blobs_of(owned.entries) if owned is not None else {}
 
     def _unplaced(self, twin: str) -> str:
         placement, known = self.placements.get(twin), self.devices[twin].known_epoch
@@ -360,46 +329,10 @@ class Checkers:
     def _behind(self, twin: str) -> str:
         device, owned, snapshot = self.devices[twin], self._owned(twin), self.snapshots[twin]
         entries = owned.entries if owned is not None else []
-        newest = next((entry.token for entry in reversed(entries) if entry.token), 0)
+        newest = next((entry.token for entry in reversed(entries) if entry.token > 0), 0)
         if (newest, snapshot, device.rows_left) == (device.newest, entries, 0):
             return ""
         return (
             f"G6: {twin} measured {device.newest}, its twin has {newest}, the snapshot"
             f" {len(snapshot)} of {len(entries)} revisions, the outbox {device.rows_left} reports"
         )
-
-
-def _blobs(entries: Sequence[Entry]) -> Mapping[str, Any]:
-    """What the last change of it left."""
-    return next((entry.blobs for entry in reversed(entries) if entry.blobs is not None), {})
-
-
-def _follows(before: Mapping[str, Any], placement: Mapping[str, Any]) -> bool:
-    """Whether a placement at the same epoch may come after another."""
-    if (before["owner"], before["epoch"]) != (placement["owner"], placement["epoch"]):
-        return False
-    phases = before["phase"], placement["phase"]
-    return phases in {("activating", "owned"), ("owned", "sealing"), ("sealing", "sealing")}
-
-
-def _position(key: str) -> tuple[int, int]:
-    _, session, seq = key.split("/")
-    return int(session), int(seq)
-
-
-def _entry(position: tuple[int, int], report: Mapping[str, Any]) -> Entry:
-    return Entry(*position, report["features"])
-
-
-def _check_row(twin: str, row: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """The twin's row is the fold of its lineage."""
-    fold: dict[str, Any] = {}
-    for entry in entries:
-        fold |= entry.features
-    values = {name: state["value"] for name, state in row.get("features", {}).items()}
-    last = entries[-1] if entries else Entry(0, 0, {})
-    position = row["revision"], row.get("session", 0), row.get("last_seq", 0)
-    found = *position, values, row.get("blobs", {})
-    expected = len(entries), last.session, last.seq, fold, _blobs(entries)
-    if found != expected:
-        raise Violation(f"G2: the row of {twin} is {found}; its lineage makes {expected}")

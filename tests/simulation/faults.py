@@ -38,6 +38,7 @@ class Faults:
     device_disk_loss_per_s: float = 0.0
     move_per_s: float = 0.0  # somebody asks for a twin to be moved, to any edge
     operator_per_s: float = 0.0  # somebody says that an edge drains, is lost, or serves
+    command_per_s: float = 0.0  # some edge commands a device whose twin it believes to own
     usurper_per_s: float = 0.0  # an edge is replaced while its old process lives on
     trouble_mean_s: float = 2.0  # how long a cut, clog, pause, outage or full disk lasts
     clock_reads_zero: bool = False  # at every start of a device: it has no battery
@@ -75,6 +76,7 @@ def draw(rng: Random) -> Faults:
         move_per_s=sometimes(0.1, 2.0),
         operator_per_s=sometimes(0.02, 0.3),
         freeze_per_s=sometimes(0.01, 0.1),
+        command_per_s=sometimes(0.2, 2.0),
         trouble_mean_s=rng.choice((0.5, 2.0, 8.0)),
         clock_reads_zero=rng.random() < 0.25,
         outbox_reports_max=rng.choice((4, 12, 40, 10_000)),

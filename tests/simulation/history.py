@@ -5,6 +5,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
+from twin_runtime.core.effects import Delete, Write
+
 LAST_EVENTS_SHOWN = 50
 SHOWN_CHARS_MAX = 300
 
@@ -44,3 +46,9 @@ class History:
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+
+def shown(write: Write) -> tuple[str, bytes]:
+    """A write, as a happening's topic and payload."""
+    value = b"" if isinstance(write, Delete) else write.value
+    return f"{write[0]} {write.key}", value

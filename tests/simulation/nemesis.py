@@ -37,6 +37,7 @@ class Victims(Protocol):
     def twins(self) -> list[str]: ...
     def attach(self, twin: str, name: str, rng: Random) -> None: ...
     def ask(self, request: Request) -> None: ...
+    def command(self, edge: Process, twin: str) -> None: ...
 
 
 class Nemesis:
@@ -68,6 +69,7 @@ class Nemesis:
             (faults.operator_per_s, self._set_edge),
             (faults.freeze_per_s, self._freeze),
             (faults.blob_per_s, self._attach),
+            (faults.command_per_s, self._command),
         ]
         rates = [rate for rate, _ in kinds]
         while sum(rates) > 0:
@@ -78,6 +80,10 @@ class Nemesis:
     def _attach(self) -> None:
         twin = self._rng.choice(self._victims.twins())
         self._victims.attach(twin, self._rng.choice(NAMES), self._rng)
+
+    def _command(self) -> None:
+        twin = self._rng.choice(self._victims.twins())
+        self._victims.command(self._rng.choice(self._victims.edges()), twin)
 
     def _any(self) -> Process:
         return self._rng.choice(self._victims.processes())

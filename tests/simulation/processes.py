@@ -26,7 +26,19 @@ from tests.simulation.faults import Faults
 from twin_runtime.adapters.blob_files import BlobFiles
 from twin_runtime.adapters.blob_transport import BlobTransport
 from twin_runtime.adapters.sqlite_store import LogBound
-from twin_runtime.core.effects import Asked, Effects, Event, Machine, Note, Now, Row, Send, Write
+from twin_runtime.core.effects import (
+    Act,
+    Acted,
+    Asked,
+    Effects,
+    Event,
+    Machine,
+    Note,
+    Now,
+    Row,
+    Send,
+    Write,
+)
 from twin_runtime.core.ids import StoreId
 from twin_runtime.ports import LogEntry, Ports, Store
 from twin_runtime.shell import Inbox, run
@@ -48,6 +60,7 @@ class Witness(Protocol):
     def committed(self, process: "Process", writes: Sequence[Write]) -> None: ...
     def sent(self, process: "Process", send: Send) -> None: ...
     def reached(self, process: "Process") -> None: ...
+    def obeyed(self, process: "Process", act: Act) -> None: ...
     def ended(self, process: "Process", error: BaseException) -> None: ...
 
 
@@ -120,9 +133,11 @@ class Process:
         drawn = self._next_failure()
         self.store = FaultyStore(_WatchedStore(inner, self), self.first_failure or drawn)
         self.first_failure = None
-        bus = MemoryBus(self._broker, client_id=self.client_id, filters=self.role.filters)
+        self._bus = bus = MemoryBus(
+            self._broker, client_id=self.client_id, filters=self.role.filters
+        )
         machine = self.role.build(self.store_id)
-        ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent())
+        ports = Ports(_WatchedBus(bus, self), self.store, self.wall, _Silent(), act=self._act)
         self._inbox = inbox = Inbox()
         if self.role.blobs is not None:
             self._keep_blobs(self.role.blobs, machine, ports)
@@ -151,6 +166,17 @@ class Process:
     def ask(self, asked: Asked) -> None:
         """Somebody asks for something; nobody waits for the answer."""
         self._inbox.push([asked])
+
+    def say(self, send: Send) -> None:
+        """Send something that the machine does not know of."""
+        if self.alive and self._bus.connected and not self.paused:
+            self.sent(send)
+            self._broker.publish(self._bus, [send])
+
+    def _act(self, act: Act) -> None:
+        if self.alive:
+            self._witness.obeyed(self, act)
+            self._inbox.push([Acted(act.twin, act.path, act.number, "done")])
 
     def crash(self) -> None:
         """Cut the power."""

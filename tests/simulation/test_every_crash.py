@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.simulation.disks import MemoryDisks
 from tests.simulation.faults import Faults
 from tests.simulation.history import History
-from tests.simulation.world import MemoryDisks, World
+from tests.simulation.world import World
 from twin_runtime.core.effects import Move, Request, SetEdge
 from twin_runtime.testing.faulty_store import StoreFaults
 from twin_runtime.testing.virtual_loop import VirtualLoop

@@ -7,7 +7,7 @@ promises to become. All of it in virtual time, in one thread, from one number.
 """
 
 import asyncio
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,24 +16,21 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from cloud.events import EVENTS
-from cloud.machine import CloudMachine
-from device_agent.fleet import FleetMachine
-from device_agent.machine import DeviceMachine
-from edge_node.history import HISTORY
-from edge_node.machine import EdgeMachine
+from tests.simulation import roles
 from tests.simulation.blobs import REMOVED, damaged, has, put, some_content
-from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.checkers import Checkers
+from tests.simulation.commands import Commands
+from tests.simulation.disks import MemoryDisks
 from tests.simulation.faults import Faults, draw
-from tests.simulation.history import Happening, History
+from tests.simulation.history import Happening, History, shown
+from tests.simulation.lineage import Violation
 from tests.simulation.nemesis import Nemesis
-from tests.simulation.processes import HISTORY_BOUND, Disks, Process, Role
-from twin_runtime.adapters.sqlite_store import LogBound
+from tests.simulation.processes import Disks, Process, Role
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
+    Act,
     Asked,
     Attach,
-    Delete,
     Event,
     Message,
     Request,
@@ -43,12 +40,11 @@ from twin_runtime.core.effects import (
     Write,
 )
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.messages import BlobRef, Description, FeatureSpec
+from twin_runtime.core.messages import BlobRef
 from twin_runtime.shell import Inbox
 from twin_runtime.testing import memory_bus
 from twin_runtime.testing.faulty_store import StoreFaults
 from twin_runtime.testing.memory_bus import MemoryBroker
-from twin_runtime.testing.memory_store import Disk, MemoryStore
 from twin_runtime.testing.virtual_loop import VirtualLoop
 
 MEASURED_AFTER_S = 5.0
@@ -59,10 +55,6 @@ CONVERGENCE_S_MAX = 200.0
 DOWN_MEAN_S = 1.0
 MEMORY = Path("/dev/shm")
 STARTED_MS = 1_750_000_000_000
-
-DESCRIPTION = Description(
-    features={"token": FeatureSpec(type="integer"), "level": FeatureSpec(type="number")}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +91,6 @@ def simulate(
     return Outcome(seed, chosen, failure, history.digest, tuple(history.last))
 
 
-class MemoryDisks:
-    """Disks by name, in memory."""
-
-    def __init__(self) -> None:
-        self._disks: dict[str, Disk] = {}
-
-    def __call__(
-        self, name: str, logs: Mapping[str, LogBound], new_id: Callable[[], str]
-    ) -> MemoryStore:
-        return MemoryStore(self._disks.setdefault(name, Disk()), logs, new_id=new_id)
-
-
 class World:
     """All processes of a run, what they do to each other, and what is done to them."""
 
@@ -130,14 +110,15 @@ class World:
         fleets = _fleets(faults.fleets)
         twins = [twin for each in fleets for twin in each]
         self.checkers = Checkers(twins, faults.outbox_reports_max)
-        self._cloud = self._process(CLOUD, self._keeper(_cloud()))
-        edges = map(_edge, (f"e-{n}" for n in range(faults.edges)))
+        self._cloud = self._process(CLOUD, self._keeper(roles.cloud()))
+        edges = map(roles.edge, (f"e-{n}" for n in range(faults.edges)))
         self._edges = [self._process(name, self._keeper(role)) for name, role in edges]
         self._fleets = [
             self._process(f"fleet-{n}", self._fleet(n, twins)) for n, twins in enumerate(fleets)
         ]
         self._deposed: list[Process] = []
         self.strike = Nemesis(self, faults, Random(f"{seed}/nemesis")).strike
+        self.commands = Commands()
         self.crash_at: Container[int] = ()
         self.points = 0
         self._requests = 0
@@ -233,20 +214,8 @@ class World:
         return role if self._folder is None else replace(role, blobs=Path(self._folder.name))
 
     def _fleet(self, n: int, twins: Sequence[str]) -> Role:
-        def device(twin: str, store_id: str) -> DeviceMachine:
-            return DeviceMachine(
-                twin,
-                DESCRIPTION,
-                via=f"fleet-{n}",
-                store_id=store_id,
-                outbox_reports_max=self._faults.outbox_reports_max,
-            )
-
-        def fleet(store_id: str) -> FleetMachine:
-            return FleetMachine([device(twin, store_id) for twin in twins])
-
-        filters = [each for twin in twins for each in topics.device_filters(twin)]
-        return Role(fleet, filters, twins=twins, sampler=partial(self._measure, n))
+        reports_max = self._faults.outbox_reports_max
+        return roles.fleet(f"fleet-{n}", twins, reports_max, partial(self._measure, n))
 
     async def _measure(self, n: int, inbox: Inbox) -> None:
         """Measure at random times, and each device once more at the end: what was measured
@@ -279,10 +248,11 @@ class World:
 
     def committed(self, process: Process, writes: Sequence[Write]) -> None:
         for write in writes:
-            self._happened(process.client_id, type(write).__name__.lower(), *_shown(write))
+            self._happened(process.client_id, type(write).__name__.lower(), *shown(write))
         if process.role.twins:
             unprotected = process.fx.counts.get(("reports_unprotected_total", ""), 0)
             self.checkers.device_committed(writes, unprotected)
+            self.commands.committed(writes)
         elif process.name == CLOUD:
             self.checkers.cloud_committed(writes)
         else:
@@ -293,6 +263,10 @@ class World:
         if process.role.twins and "/status/" in send.topic:
             status = messages.parse(messages.STATUS, send.payload)
             self.checkers.device_said(topics.parse(send.topic).twin, status)
+
+    def obeyed(self, process: Process, act: Act) -> None:
+        self._happened(process.client_id, "obeys", repr(act))
+        self.commands.obeyed(act)
 
     def reached(self, process: Process) -> None:
         """Crash it at each point of the run, by number, that is in `crash_at`."""
@@ -368,6 +342,12 @@ class World:
             self.did(self._cloud.client_id, f"is asked for {request}")
             self._cloud.ask(Asked(self._requests, request))
 
+    def command(self, edge: Process, twin: str) -> None:
+        """Let an edge command a device, if it believes to own its twin."""
+        epoch = self.checkers.epoch_at(edge.store_id, twin)
+        if epoch:
+            edge.say(self.commands.give(edge.name, twin, epoch))
+
     def _start(self, process: Process) -> None:
         if not process.alive and process not in self._deposed:
             self.did(process.client_id, "starts")
@@ -378,6 +358,7 @@ class World:
             self.checkers.edge_disk_lost(process.store_id)
         for twin in process.role.twins:
             self.checkers.device_disk_lost(twin)
+            self.commands.disk_lost(twin)
 
     # --- violations -----------------------------------------------------------------------
 
@@ -406,21 +387,6 @@ def _folder() -> TemporaryDirectory[str]:
 def _fleets(sizes: Sequence[int]) -> list[list[str]]:
     numbers = count()
     return [[f"d-{next(numbers)}" for _ in range(size)] for size in sizes]
-
-
-def _cloud() -> Role:
-    logs = {EVENTS: HISTORY_BOUND}
-    return Role(lambda _: CloudMachine(), topics.cloud_filters(), logs=logs)
-
-
-def _edge(name: str) -> tuple[str, Role]:
-    filters = topics.edge_filters(name)
-    return name, Role(partial(EdgeMachine, name), filters, logs={HISTORY: HISTORY_BOUND})
-
-
-def _shown(write: Write) -> tuple[str, bytes]:
-    value = b"" if isinstance(write, Delete) else write.value
-    return f"{write[0]} {write.key}", value
 
 
 def _causes(error: BaseException) -> list[BaseException]:
