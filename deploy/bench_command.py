@@ -14,14 +14,14 @@ import click
 
 from benchmarks.runtime.target import Target
 
-BENCHMARKS = ("ingest", "ack", "footprint", "decide")
+BENCHMARKS = ("ingest", "ack", "footprint", "move", "decide")
 
 
 @click.command(short_help="Measure this machine.")
 @click.argument("name", type=click.Choice(BENCHMARKS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
 def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Measure speed, acknowledgements, footprint and decisions: all of them, or NAME."""
+    """Measure speed, acknowledgements, footprint, moves and decisions: all of them, or NAME."""
     from twin_runtime.adapters.process import exit_code
 
     async def body() -> None:
@@ -34,7 +34,7 @@ def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
 
 
 async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
-    from benchmarks.runtime import ack, footprint, ingest
+    from benchmarks.runtime import ack, footprint, ingest, move
 
     targets: Iterable[Target]
     match name:
@@ -44,6 +44,8 @@ async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
             targets = await ack.run(folder, ack.Scale())
         case "footprint":
             targets = await footprint.run(folder, footprint.Scale())
+        case "move":
+            targets = await move.run(folder, move.Scale())
         case _:
             from benchmarks.runtime import decide  # SciPy is not needed for the others
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.runtime import ack, decide, footprint, ingest
+from benchmarks.runtime import ack, decide, footprint, ingest, move, watch
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.cli import main
 
@@ -26,6 +27,9 @@ SMALL_ACK = ack.Scale(
 )
 SMALL_FOOTPRINT = footprint.Scale(
     twins=50, scrapes=1, imports=1, settled_s=2.0, idle_s=1.0, emulated=20, starts=1
+)
+SMALL_MOVE = move.Scale(
+    residents=10, resident_period_s=1.0, movers=2, moves=6, moves_per_s=5.0, kills=1
 )
 SMALL_DECIDE = decide.Scale(
     instances=1, repeats=1, devices=60, scheduled=6, twins=8, edges=3, servers=8,
@@ -97,6 +101,25 @@ def test_a_footprint_has_a_figure_for_each_role(tmp_path: Path) -> None:
     roles = {target.name.split("/")[0] for target in targets}
     assert roles == {"edge", "agent", "fleet", "up"}
     assert_well_formed(targets)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@needs_mosquitto
+def test_moves_are_timed_as_devices_see_them_and_edges_that_die(tmp_path: Path) -> None:
+    targets = asyncio.run(move.run(tmp_path, SMALL_MOVE))
+    assert [target.name for target in targets] == [
+        *("move/pause p50", "move/pause p99", "move/rate asked", "move/rate drained"),
+        *("recovery/started again", "recovery/called lost"),
+    ]
+    assert_well_formed(targets)
+    assert re.search(r"\b[4-6] moves", targets[0].against), "a pause may span two moves"
+
+
+def test_the_parts_of_a_move_begin_with_the_last_acknowledgement_before_it() -> None:
+    said = ("ack", "seal", "ack", "sealed", "activate", "ack", "activated", "assign", "ack", "seal")
+    at_s = (1.0, 2.0, 3.0, 5.0, 8.0, 8.5, 12.0, 17.0, 23.0, 30.0)
+    assert list(watch.hops_s(zip(said, at_s, strict=True))) == [(2.0, 3.0, 4.0, 5.0, 6.0)]
 
 
 def test_every_decision_is_timed_beside_what_else_one_would_use() -> None:
