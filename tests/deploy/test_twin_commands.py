@@ -21,8 +21,8 @@ from rich.console import Console
 
 from deploy.tables import age_text, changes, print_table, scaled, things_table, value_text
 from deploy.twin_commands import twin
-from twin_runtime.adapters.ditto import thing_of
 from twin_runtime.adapters.things_http import Shown, bind, serve, things_app
+from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health
 
 OK, REFUSED, USAGE, UNREACHABLE = range(4)

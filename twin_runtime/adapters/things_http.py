@@ -7,9 +7,9 @@ parts of a page, so that a reader cannot delay an acknowledgement.
 
     GET /api/2/things               a page: `limit`, `cursor`; the next page is in `Link`
     GET /api/2/things?ids=a,b       these things, as far as they exist
-    GET /api/2/things/{id}          one thing; `ETag: "rev:N"`, If-None-Match gives 304;
+    GET /api/2/things/{id}          one thing; `ETag: "rev:E.N"`, If-None-Match gives 304;
                                     live values, which change without a revision, add
-                                    their digest: `"rev:N.1a2b3c4d"`
+                                    their digest: `"rev:E.N.1a2b3c4d"`
     GET /healthz, /readyz, /metrics
 
 An id in a path is `site:twin` or the twin alone. Errors have Ditto's body.
@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
-from zlib import crc32
 
 import uvicorn
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
@@ -36,9 +35,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from twin_runtime.adapters.ditto import thing_of
 from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
 from twin_runtime.core.errors import InvalidConfiguration
+from twin_runtime.core.etag import is_none_match, thing_tag
 from twin_runtime.core.limits import (
     HTTP_CONNECTIONS_MAX,
     HTTP_KEEPALIVE_S,
@@ -48,6 +47,7 @@ from twin_runtime.core.limits import (
     THINGS_PAGE_MAX,
     THINGS_PER_TURN,
 )
+from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -211,8 +211,8 @@ class _Things:
         if shown is None:
             raise HTTPException(404, _not_found(thing_id))
         document = shown.document()
-        headers = {"ETag": _tag(document), **self._age(shown)}
-        if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+        headers = {"ETag": thing_tag(document), **self._age(shown)}
+        if if_none_match is not None and not is_none_match(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return _Json(self._body(document), headers=headers)
 
@@ -270,18 +270,6 @@ async def _smallest_after(view: Mapping[str, Any], after: str, limit: int) -> li
         smallest = heapq.nsmallest(limit, smallest + above)
         await asyncio.sleep(0)
     return smallest
-
-
-def _tag(document: Mapping[str, Any]) -> str:
-    features = document["features"]
-    live = {name: state for name, state in features.items() if state.get("quality") == "live"}
-    digest = f".{crc32(to_json(live)):08x}" if live else ""
-    return f'"rev:{document["revision"]}{digest}"'
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or "*" in tags
 
 
 def _not_found(thing_id: str) -> dict[str, str]:
