@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _POLL_PERIOD_S = 1.0
 _MOVE_POLL_PERIOD_S = 0.05  # a move takes about as long
-_MOVE_WAIT_S = 30.0  # with blobs; beyond it an edge is away
+_MOVE_WAIT_S = 45.0  # copying ahead takes at most 30; beyond this an edge is away
 
 
 @click.group()
