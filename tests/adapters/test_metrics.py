@@ -160,3 +160,9 @@ def test_every_name_and_label_that_a_machine_counts_is_declared() -> None:
         for name, value in counted.findall(source.read_text()):
             assert name in declared, f"{source.name} counts {name}"
             assert not value or value in declared[name], f"{source.name} counts {name}{{{value}}}"
+
+
+def test_a_process_says_what_it_takes_of_its_machine() -> None:
+    found = samples(a_service())
+    assert found["process_resident_memory_bytes", ""] > 1e6
+    assert found["process_start_time_seconds", ""] > 0

@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 
 from twin_runtime.adapters.log import log_notes
@@ -56,6 +56,8 @@ def _by_devices(name: str, text: str) -> Declared:
 
 METRICS: tuple[Declared, ...] = (
     Declared("build_info", "gauge", "Always 1; the label is diten's version.", "version"),
+    Declared("ready", "gauge", "1 while the process can store what it takes on."),
+    Declared("disk_free_bytes", "gauge", "What is free on the disk of the data directory."),
     Declared("bus_connected", "gauge", "1 while the broker has granted every subscription."),
     Declared("bus_drops_total", "counter", "Messages not sent: there was no connection."),
     Declared("bus_reconnects_total", "counter", "Connections to the broker after the first."),
@@ -236,6 +238,7 @@ class ServiceMetrics:
         }
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # CPU time, memory, open files, start
 
     def record(
         self,

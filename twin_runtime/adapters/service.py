@@ -4,6 +4,7 @@ An edge and the cloud differ in their machine, their topics and their logs; the 
 their processes is here.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         view: dict[str, Any] = {}
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
         readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
+        readings |= _own_readings(health, folder)
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(
             view, health, recorder.render, config.site, lambda: clock.now().wall_ms
@@ -118,6 +120,13 @@ def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
         will=Send(topics.status(service.identity), gone, retain=True),
         session=gmqtt_session,
     )
+
+
+def _own_readings(health: Health, folder: Path) -> dict[str, metrics.Reading]:
+    return {
+        "ready": lambda: health.ready,
+        "disk_free_bytes": lambda: shutil.disk_usage(folder).free,
+    }
 
 
 def _blob_readings(files: BlobFiles) -> dict[str, metrics.Reading]:
