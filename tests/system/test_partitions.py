@@ -4,6 +4,7 @@ minute, an owner that stands still and was given up."""
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def owned_by(rig: Rig, edge: str) -> list[str]:
     return [twin for twin, place in placements(rig).items() if place["owner"] == edge]
 
 
-@pytest.fixture
+@contextmanager
 def wired(tmp_path: Path) -> Iterator[tuple[Rig, Links]]:
     with links() as wires:
         rig = Rig(tmp_path, devices=DEVICES, period_s=PERIOD_S, edges=3)
@@ -94,26 +95,26 @@ def wired(tmp_path: Path) -> Iterator[tuple[Rig, Links]]:
 
 
 def test_g4_moves_end_whatever_links_do_and_an_owner_that_stood_still_does_no_harm(
-    wired: tuple[Rig, Links],
+    tmp_path: Path,
 ) -> None:
-    rig, wires = wired
-    zombie = rig.edges[2]
-    began_s = time.monotonic()
-    zombie.send_signal(signal.SIGSTOP)
-    call(rig, zombie.name, "lost")
-    wait_for("its twins are elsewhere", lambda: not owned_by(rig, zombie.name))
-    accepted = 0
-    for number, (name, fault) in enumerate(FAULTS.items()):
-        victim = ("e-1", "cloud", "e-2", "d-agent")[number % 4]
-        with moving(rig, ["e-1", "e-2"]) as moves:
-            fault(wires, rig, victim)
-        accepted += moves.accepted
-        assert rig.told_but_not_stored() == [], f"{name} at {victim}"
-        await_settled(rig, f"{name} at {victim} is over", but=zombie.name)
-    assert accepted >= MOVES_MIN
-    wait_for("a minute has passed", lambda: time.monotonic() >= began_s + STANDSTILL_S, 60.0)
-    zombie.send_signal(signal.SIGCONT)
-    await_settled(rig)
-    assert metric(rig.cloud, "diten_fenced_total") > 0
-    counts = ended_well(rig)
-    assert counts["fenced_total/ack"] > 0, "no device has heard the former owner"
+    with wired(tmp_path) as (rig, wires):
+        zombie = rig.edges[2]
+        began_s = time.monotonic()
+        zombie.send_signal(signal.SIGSTOP)
+        call(rig, zombie.name, "lost")
+        wait_for("its twins are elsewhere", lambda: not owned_by(rig, zombie.name))
+        accepted = 0
+        for number, (name, fault) in enumerate(FAULTS.items()):
+            victim = ("e-1", "cloud", "e-2", "d-agent")[number % 4]
+            with moving(rig, ["e-1", "e-2"]) as moves:
+                fault(wires, rig, victim)
+            accepted += moves.accepted
+            assert rig.told_but_not_stored() == [], f"{name} at {victim}"
+            await_settled(rig, f"{name} at {victim} is over", but=zombie.name)
+        assert accepted >= MOVES_MIN
+        wait_for("a minute has passed", lambda: time.monotonic() >= began_s + STANDSTILL_S, 60.0)
+        zombie.send_signal(signal.SIGCONT)
+        await_settled(rig)
+        assert metric(rig.cloud, "diten_fenced_total") > 0
+        counts = ended_well(rig)
+        assert counts["fenced_total/ack"] > 0, "no device has heard the former owner"
