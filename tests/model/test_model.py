@@ -56,7 +56,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def worlds() -> list[Explored]:
-    """About 30 s of CPU time and 1 GB."""
+    """About 30 s of CPU time and 0.7 GB."""
     return [Explored(size) for size in SIZES]
 
 
