@@ -134,6 +134,14 @@ def test_a_guarantee_is_tested_or_called_planned(number: int) -> None:
     )
 
 
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"G{number}")
+def test_a_guarantee_names_files_that_hold_its_tests(number: int) -> None:
+    section = sections()[number]
+    named = re.findall(r"`(tests/\S+\.py)`", section)
+    assert bool(named) == (status(section) != PLANNED)
+    assert [path for path in named if f"def test_g{number}_" not in read(ROOT / path)] == []
+
+
 def test_a_test_of_a_guarantee_names_one_that_exists() -> None:
     assert set(claims()) <= set(NUMBERS)
 
