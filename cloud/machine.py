@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloud.association import Association
-from cloud.directory import Directory
+from cloud.directory import PLACEMENT_ROW, Directory
+from cloud.presence import Presence, Roster
 from cloud.snapshots import SNAPSHOT_ROW
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
@@ -27,11 +28,13 @@ from twin_runtime.core.effects import (
     Event,
     JobEnded,
     ListEdges,
+    ListTwins,
     Message,
     Move,
     NewestDecision,
     NewestEvent,
     Now,
+    Put,
     Refused,
     Request,
     Row,
@@ -81,6 +84,8 @@ class CloudMachine:
         self.directory = Directory()
         self._association = association
         self._things: dict[str, Thing] = {}
+        self._presence = Presence()
+        self._roster = Roster(0)
         self._session = 0
         self._connected = False
         self._beat_due_s = NEVER
@@ -91,6 +96,9 @@ class CloudMachine:
         self._session = now.wall_ms
         stored = list(rows)
         self.directory.restore(stored)
+        self._roster = Roster(now.wall_ms)
+        for twin in self.directory.placements:
+            self._roster.touch(twin)
         if self._association is not None:
             self._association.restore(stored)
         for row in stored:
@@ -111,6 +119,7 @@ class CloudMachine:
         if self._association is not None:
             self._association.settle(self.directory, now, fx, connected=self._connected)
         self.directory.settle(now, fx, connected=self._connected)
+        self._follow(fx)
         for due_s in (self._beat_due_s, self._repeat_due_s):
             if due_s != NEVER:
                 fx.wake_by(due_s - now.monotonic_s)
@@ -149,13 +158,37 @@ class CloudMachine:
             case SetEdge():
                 return Answer(number, directory.set_edge(request, now, fx))
             case ListEdges():
-                return Answer(number, value=directory.edges.listed())
+                return Answer(number, value=self._edges())
+            case ListTwins(after, limit):
+                return Answer(number, value=self._twins(after, limit))
             case NewestEvent():
                 return Answer(number, value=directory.events.newest)
             case WhoOwns(twin):
                 return Answer(number, *directory.where(twin))
             case NewestDecision():
                 return Answer(number, value=self._association.newest if self._association else 0)
+
+    def _follow(self, fx: Effects) -> None:
+        for write in fx.writes:
+            if isinstance(write, Put) and write.kind == PLACEMENT_ROW:
+                self._roster.touch(write.key)
+
+    def _edges(self) -> list[dict[str, Any]]:
+        return [self._edge(known) for known in self.directory.edges.listed()]
+
+    def _edge(self, known: dict[str, Any]) -> dict[str, Any]:
+        seen, place = self._presence.of(known["edge"]), self._presence.places.get(known["edge"])
+        position = {"x_m": place.x_m, "y_m": place.y_m} if place else None
+        about = {"presence": seen.state, "heard_ms": seen.heard_wall_ms, "position": position}
+        return {**known, **about}
+
+    def _twins(self, after: int, limit: int) -> dict[str, Any]:
+        twins, newest = self._roster.since(after, limit)
+        return {"twins": [self._twin(twin) for twin in twins], "next": newest}
+
+    def _twin(self, twin: str) -> dict[str, Any]:
+        _, where = self.directory.where(twin)
+        return {**where, "presence": self._presence.of(twin).state}
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
@@ -176,20 +209,28 @@ class CloudMachine:
             match parsed.kind:
                 case "event":
                     self._event(parsed.edge, payload, now, fx)
-                case "status" if parsed.twin:
-                    status = messages.parse(messages.STATUS, payload)
-                    if status.state == "online":
-                        self.directory.device_online(parsed.twin, status.epoch, now, fx)
+                case "status" if parsed.twin or parsed.edge:
+                    self._status(parsed, payload, now, fx)
                 case "twin" if payload:
                     self._publication(parsed.twin, payload, now, fx)
         except MalformedMessage as error:
             fx.refuse(topic, error)
 
+    def _status(self, topic: topics.Topic, payload: bytes, now: Now, fx: Effects) -> None:
+        status = messages.parse(messages.STATUS, payload)
+        for changed in self._presence.heard(topic.twin or topic.edge, status, now.wall_ms):
+            if changed in self.directory.placements:
+                self._roster.touch(changed)
+        if topic.twin and status.state == "online":
+            self.directory.device_online(topic.twin, status.epoch, now, fx)
+
     def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
-        event = messages.parse(orders.EDGE_EVENT, payload)
+        event = orders.parse_event(payload)
         match event:
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)
+                if edge in self.directory.edges:
+                    self._presence.places[edge] = event.position
                 if self._association is not None:
                     self._association.edge_at(edge, event.position, fx)
             case Activated():

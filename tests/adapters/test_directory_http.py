@@ -13,6 +13,7 @@ from twin_runtime.core.effects import (
     Answer,
     EdgeState,
     ListEdges,
+    ListTwins,
     Move,
     NewestEvent,
     Refused,
@@ -125,6 +126,19 @@ def test_edges_are_listed() -> None:
     edges = [{"edge": "e-1", "state": "serving", "twins": 3}]
     answer = called("GET", "/edges", Answer(1, value=edges), wanted=ListEdges())
     assert (answer.status_code, answer.json()) == (200, edges)
+
+
+@pytest.mark.parametrize(
+    "query, wanted", [("", ListTwins(0, 1_000)), ("?after=7&limit=2", ListTwins(7, 2))]
+)
+def test_twins_are_listed_as_they_changed(query: str, wanted: ListTwins) -> None:
+    told = {"twins": [{"twin": "d-1", "owner": "e-1"}], "next": 8}
+    answer = called("GET", f"/twins{query}", Answer(1, value=told), wanted=wanted)
+    assert (answer.status_code, answer.json()) == (200, told)
+
+
+def test_no_page_of_twins_is_without_bound() -> None:
+    assert called("GET", "/twins?limit=1001").status_code in (400, 422)
 
 
 @pytest.mark.parametrize(

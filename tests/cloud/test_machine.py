@@ -1,6 +1,7 @@
 """The cloud as a machine: it hears devices and edges, and shows the newest of every twin."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,18 +9,24 @@ from cloud.machine import CloudMachine
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
     Append,
+    Asked,
     Connected,
     Disconnected,
     Effects,
     Event,
+    ListEdges,
+    ListTwins,
     Message,
+    Move,
     Now,
     Put,
+    Request,
     Row,
     Stopping,
 )
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PERIOD_S
 from twin_runtime.core.messages import (
+    Place,
     Snapshot,
     Status,
     TwinDocument,
@@ -63,7 +70,7 @@ class Cloud:
 
 
 def said(edge: str, event: Wire) -> Message:
-    return Message(topics.event(edge), messages.encode(event))
+    return Message(topics.event(edge), orders.encode(event))
 
 
 def online(twin: str = "d-1", epoch: int = 0) -> Message:
@@ -244,3 +251,54 @@ def test_g1_a_restarted_cloud_repeats_the_same_orders_and_assignments() -> None:
     assert [send for send in after if send.topic != topics.status("cloud")] == [
         send for send in before if send.topic != topics.status("cloud")
     ]
+
+
+# --- what it tells ---------------------------------------------------------------------------
+
+
+def answered(cloud: Cloud, request: Request) -> Any:
+    (answer,) = cloud.handle(Asked(1, request)).answers
+    assert answer.refused is None
+    return answer.value
+
+
+def lost(identity: str) -> Message:
+    return Message(topics.status(identity), messages.encode(Status(state="lost")))
+
+
+def test_edges_are_told_with_their_place_and_whether_they_are_there() -> None:
+    cloud = owning()
+    place = Place(x_m=1.0, y_m=2.0)
+    cloud.handle(said("e-1", Hello(store="s-1", position=place)), lost("e-1"))
+    (edge,) = answered(cloud, ListEdges())
+    assert edge == {
+        "edge": "e-1",
+        "state": "serving",
+        "twins": 1,
+        "presence": "lost",
+        "heard_ms": WALL_MS,
+        "position": {"x_m": 1.0, "y_m": 2.0},
+    }
+
+
+def test_twins_are_told_again_when_their_device_or_their_place_changes() -> None:
+    cloud = owning()
+    first = answered(cloud, ListTwins(0, 9))
+    about = {"twin": "d-1", "phase": "owned", "owner": "e-1", "epoch": 1}
+    assert first["twins"] == [{**about, "presence": "online"}]
+    assert answered(cloud, ListTwins(first["next"], 9))["twins"] == []
+    cloud.handle(lost("d-1"))
+    second = answered(cloud, ListTwins(first["next"], 9))
+    assert second["twins"] == [{**about, "presence": "lost"}]
+    cloud.handle(said("e-2", Hello(store="s-2")), Asked(2, Move("d-1", "e-2")))
+    (moving,) = answered(cloud, ListTwins(second["next"], 9))["twins"]
+    assert (moving["phase"], moving["to"]) == ("sealing", "e-2")
+
+
+def test_a_restarted_cloud_tells_of_every_twin_anew() -> None:
+    cloud = owning()
+    before = answered(cloud, ListTwins(0, 9))["next"]
+    cloud.now_s += 1
+    cloud.start()
+    (twin,) = answered(cloud, ListTwins(before, 9))["twins"]
+    assert (twin["twin"], twin["presence"]) == ("d-1", "unknown")

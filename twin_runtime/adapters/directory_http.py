@@ -2,6 +2,8 @@
 
     POST /api/v1/moves                 {"twin": "d-1", "to": "e-2"}: 202 once the move is durable;
                                        repeated with its Idempotency-Key it is the same move
+    GET  /api/v1/twins?after=N         each twin's edge and presence, in the order in which they
+                                       changed, after change N; ask on with `next`
     GET  /api/v1/twins/{id}            which edge owns it, at which epoch, where it is going
     GET  /api/v1/edges                 the edges, their states, how many twins each has
     POST /api/v1/edges/{id}/drain      its twins move elsewhere, and it gets no others
@@ -23,10 +25,23 @@ from pydantic_core import to_json
 
 from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem, small_body
 from twin_runtime.core import effects
-from twin_runtime.core.effects import Answer, ListEdges, Move, NewestEvent, SetEdge, WhoOwns
+from twin_runtime.core.effects import (
+    Answer,
+    ListEdges,
+    ListTwins,
+    Move,
+    NewestEvent,
+    SetEdge,
+    WhoOwns,
+)
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.ids import EDGE_PATTERN, TWIN_PATTERN
-from twin_runtime.core.limits import EVENTS_PAGE_MAX, MOVE_KEY_CHARS_MAX, PACKET_BYTES_MAX
+from twin_runtime.core.limits import (
+    EVENTS_PAGE_MAX,
+    MOVE_KEY_CHARS_MAX,
+    PACKET_BYTES_MAX,
+    TWINS_PAGE_MAX,
+)
 from twin_runtime.ports import LogEntry
 
 Ask = Callable[[effects.Request], Awaitable[Answer]]
@@ -40,6 +55,8 @@ EdgeId = Annotated[str, Path(pattern=EDGE_PATTERN)]
 TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=MOVE_KEY_CHARS_MAX)]
 After = Annotated[int | None, Query(ge=0)]
+Change = Annotated[int, Query(ge=0)]
+TwinsLimit = Annotated[int, Query(ge=1, le=TWINS_PAGE_MAX)]
 Limit = Annotated[int, Query(ge=1, le=EVENTS_PAGE_MAX)]
 
 
@@ -76,6 +93,10 @@ class _Directory:
     async def twin(self, twin: TwinId) -> Response:
         """Which edge owns a twin, at which epoch, and where it is going."""
         return await self._answered(WhoOwns(twin))
+
+    async def twins(self, after: Change = 0, limit: TwinsLimit = TWINS_PAGE_MAX) -> Response:
+        """Each twin's edge and presence, in the order in which they changed; go on with `next`."""
+        return await self._answered(ListTwins(after, limit))
 
     async def edges(self) -> Response:
         """The edges, their states, how many twins each has."""
@@ -124,6 +145,7 @@ def directory_router(ask: Ask, scan: Scan) -> APIRouter:
     router = APIRouter(prefix=OUR_PREFIX.rstrip("/"))
     directory = _Directory(ask, scan)
     router.add_api_route("/moves", directory.move, methods=["POST"], status_code=202)
+    router.add_api_route("/twins", directory.twins)
     router.add_api_route("/twins/{twin}", directory.twin)
     router.add_api_route("/edges", directory.edges)
     router.add_api_route("/edges/{edge}/drain", directory.drain, methods=["POST"])

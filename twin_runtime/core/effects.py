@@ -96,6 +96,13 @@ class ListEdges(NamedTuple):
     """A request: which edges there are, and how they are."""
 
 
+class ListTwins(NamedTuple):
+    """A request: at most `limit` twins whose place or presence changed after change `after`."""
+
+    after: int
+    limit: int
+
+
 class NewestEvent(NamedTuple):
     """A request: the number of the last entry in the log of events."""
 
@@ -118,7 +125,7 @@ class Attach(NamedTuple):
     blob: BlobRef | None
 
 
-Request = Attach | Move | SetEdge | ListEdges | NewestEvent | NewestDecision | WhoOwns
+Request = Attach | Move | SetEdge | ListEdges | ListTwins | NewestEvent | NewestDecision | WhoOwns
 
 
 class Asked(NamedTuple):

@@ -104,6 +104,7 @@ MOVE_KEYS_MAX = 1_000  # Idempotency-Keys remembered: a client retries within mi
 EVENTS_MAX = 100_000  # what the directory decided: 15 MB, months of moves by hand
 EVENTS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where the events are larger
 EVENTS_PAGE_MAX = 1_000  # events in one answer: 200 KB
+TWINS_PAGE_MAX = 1_000  # twins in one answer, with their edge and presence: 120 KB
 # Pairs of a twin and an edge in one decision: pack-and-hold takes 8 s for 1,000 twins on 3 edges.
 ASSOCIATION_PAIRS_MAX = 3_000
 DECISION_S_MIN = 30.0  # before a decision is given up: four times the longest
@@ -167,6 +168,7 @@ ANSWER_S = 5.0  # a commit takes milliseconds; beyond this the disk is full or w
 TWINS_PER_EDGE_MAX = 200_000  # 300 to 460 MB of memory at 1.5 to 2.3 KB a twin
 TWINS_PER_CLOUD_MAX = 1_000_000  # a thousand twins on each of EDGES_MAX edges
 EDGES_MAX = 1_000  # sites of one operator; more need a second cloud
+STATUSES_MAX = TWINS_PER_CLOUD_MAX + EDGES_MAX  # last statuses in the cloud's memory
 DEVICES_PER_PROCESS_MAX = 5_000  # at 1 Hz, 5,000 rows/s for one process and its store
 DESIRED_PER_TWIN_MAX = 64  # wishes open at one time; EDITED_BYTES_MAX bounds their size
 HISTORY_ROWS_MAX = 1_000_000  # about 200 MB of history on an edge's disk
