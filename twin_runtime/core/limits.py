@@ -17,6 +17,8 @@ REPORT_BYTES_MAX = SNAPSHOT_BYTES_MAX - EDITED_BYTES_MAX
 FEATURES_MAX = 256  # features of one twin, as far as the snapshot's bytes allow
 STRING_CHARS_MAX = 256  # one string value: a state, a version, a short text; not a file
 ATTRIBUTES_MAX = 64  # labels of a thing, not its data; EDITED_BYTES_MAX bounds their size
+ATTRIBUTE_NAME_CHARS_MAX = 64  # one name in a path of the API
+ATTRIBUTE_DEPTH_MAX = 8  # objects in objects: an address, a calibration; not a document
 SHAPES_MAX = 1024  # distinct sets of declared features held shared; more only cost memory
 
 # --- delivery -----------------------------------------------------------------------
@@ -157,6 +159,9 @@ THINGS_PAGE_MAX = 200  # two such pages at once
 # for things of 256 features too.
 THINGS_PER_TURN = 8
 KEYS_PER_TURN = 10_000  # names, while looking for where a page begins
+RQL_CHARS_MAX = 2_048  # of an expression: 50 comparisons, 50 µs for each twin it looks at
+FIELDS_CHARS_MAX = 4_096  # of a field selector: a hundred paths
+QUERY_DEPTH_MAX = 16  # operators inside each other, names below each other
 HTTP_CONNECTIONS_MAX = 256  # at once; more are answered 503
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops

@@ -43,7 +43,7 @@ def thing_of(document: Mapping[str, Any], site: str) -> dict[str, Any]:
 def part_of(thing: Any, path: tuple[str, ...]) -> Any:
     """What stands at `path` in `thing`, or `ABSENT`."""
     for name in path:
-        if not isinstance(thing, Mapping) or name not in thing:
+        if not isinstance(thing, dict) or name not in thing:
             return ABSENT
         thing = thing[name]
     return thing
