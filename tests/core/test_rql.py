@@ -138,30 +138,14 @@ class Logic:
     parts: tuple[Any, ...]
 
 
-paths = st.sampled_from(
-    [
-        "thingId",
-        "_revision",
-        "revision",
-        "epoch",
-        "_modified",
-        "attributes",
-        "features",
-        "attributes/room",
-        "attributes/floor",
-        "attributes/open",
-        "attributes/note",
-        "attributes/none",
-        "attributes/at",
-        "attributes/at/x",
-        "attributes/description/title",
-        "features/temperature_c/properties/value",
-        "features/mode/properties/value",
-        "features/mode/properties",
-        "features/mode",
-        "features/mode/desiredProperties/value",
-    ]
-)
+PATHS = """
+    thingId _revision revision epoch _modified attributes features
+    attributes/room attributes/floor attributes/open attributes/note attributes/none
+    attributes/at attributes/at/x attributes/description/title
+    features/temperature_c/properties/value features/mode/properties/value
+    features/mode/properties features/mode features/mode/desiredProperties/value
+"""
+paths = st.sampled_from(PATHS.split())
 texts = st.sampled_from(["north", "home:d-1", "auto*", "off", "", 'a"b', "a\\b", "it's"])
 scalars = st.none() | st.booleans() | st.integers(-3, 30) | st.sampled_from([1.5, 21.5]) | texts
 patterns = st.text("north*?:.", max_size=8)
