@@ -30,7 +30,7 @@ from cloud.events import EVENTS_ROW, Events
 from cloud.moves import MOVE_ROW, Moves
 from cloud.reminders import Reminders
 from cloud.snapshots import SNAPSHOT_ROW, Snapshots
-from twin_runtime.core import messages, ownership, topics
+from twin_runtime.core import messages, orders, ownership, topics
 from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Send, SetEdge
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
@@ -372,7 +372,7 @@ class Directory:
             about = {"store": store, "twin": twin, "epoch": placement.epoch, "snapshot": snapshot}
             source = self.moves.source(twin) if snapshot and snapshot.blobs else None
             order = Activate(**about, source=source)
-        fx.sends.append(Send(topics.order(placement.owner), messages.encode(order)))
+        fx.sends.append(Send(topics.order(placement.owner), orders.encode(order)))
 
     def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
         self._place(twin, placement, now.monotonic_s)

@@ -7,7 +7,7 @@ away is not there sooner for being asked. What it has asked for itself is due at
 
 from collections.abc import Iterable
 
-from twin_runtime.core import messages
+from twin_runtime.core import messages, orders
 from twin_runtime.core.effects import Effects
 from twin_runtime.core.limits import (
     CHECKPOINT_DUE_MAX,
@@ -108,4 +108,4 @@ def packets(kind: str, rows: Iterable[bytes]) -> Iterable[bytes]:
 
 def _packet(kind: str, rows: list[bytes]) -> bytes:
     head = b'{"v":%d,"kind":"%b","twins":[' % (messages.VERSION, kind.encode())
-    return b"%b%b]}" % (head, b",".join(rows))
+    return orders.with_checksum(b"%b%b]}" % (head, b",".join(rows)))

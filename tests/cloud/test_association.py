@@ -13,7 +13,7 @@ from cloud.decision import EXACT_TWINS_MAX, compare, decide, state_of
 from cloud.machine import CloudMachine
 from device_agent import walkers
 from twin_runtime.adapters.job_process import inline
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Append,
     Connected,
@@ -35,7 +35,7 @@ from twin_runtime.core.limits import (
     MOVES_AT_ONCE_MAX,
     SITE_M_MAX,
 )
-from twin_runtime.core.messages import FeatureState, Place, Snapshot, Status, TwinDocument, Wire
+from twin_runtime.core.messages import FeatureState, Place, Snapshot, Status, TwinDocument
 from twin_runtime.core.orders import ORDER, Activate, Activated, Hello, Seal, Sealed
 from twin_runtime.problems import association, association_policies
 from twin_runtime.problems.association_state import Action, slot_of
@@ -112,8 +112,8 @@ class Cloud:
                         snapshot = Snapshot(twin=order.twin, epoch=order.epoch)
                         self.handle(self.said(edge, Sealed(twins=(snapshot,))))
 
-    def said(self, edge: str, event: Wire) -> Message:
-        return Message(topics.event(edge), messages.encode(event))
+    def said(self, edge: str, event: orders.EdgeEvent) -> Message:
+        return Message(topics.event(edge), orders.encode(event))
 
     def reports(self, twin: str, revision: int = 1, **features: Any) -> None:
         """A device says something; its twin is created where it is not there yet."""

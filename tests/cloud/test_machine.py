@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloud.machine import CloudMachine
-from twin_runtime.core import messages, topics
+from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
     Append,
     Asked,

@@ -90,12 +90,12 @@ def activate(
     twin: str = "d-1", epoch: int = 1, store: str = "s-1", snapshot: Snapshot | None = None
 ) -> Message:
     order = Activate(store=store, twin=twin, epoch=epoch, snapshot=snapshot)
-    return Message(topics.order("e-1"), messages.encode(order))
+    return Message(topics.order("e-1"), orders.encode(order))
 
 
 def release(twin: str = "d-1", epoch: int = 2, store: str = "s-1") -> Message:
     order = Release(store=store, twin=twin, epoch=epoch)
-    return Message(topics.order("e-1"), messages.encode(order))
+    return Message(topics.order("e-1"), orders.encode(order))
 
 
 def stable(revision: int, *, twin: str = "d-1", epoch: int = 1, session: int = 7) -> Message:

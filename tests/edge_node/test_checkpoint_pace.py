@@ -3,11 +3,12 @@
 import json
 
 from edge_node.machine import EdgeMachine
-from twin_runtime.core import messages, topics
+from twin_runtime.core import topics
 from twin_runtime.core.effects import Connected, Effects, Message, Now
 from twin_runtime.core.limits import CHECKPOINT_DUE_MAX, CHECKPOINT_PERIOD_S
 from twin_runtime.core.orders import (
     Activate,
+    encode,
 )
 
 TWINS = 2 * CHECKPOINT_DUE_MAX + 1
@@ -21,7 +22,7 @@ def checkpointed(fx: Effects) -> list[str]:
 def test_many_due_twins_are_checkpointed_in_parts_and_none_is_left_out() -> None:
     edge = EdgeMachine("e-1", "s-1")
     orders = [Activate(store="s-1", twin=f"d-{n}", epoch=1) for n in range(TWINS)]
-    heard = [Message(topics.order("e-1"), messages.encode(order)) for order in orders]
+    heard = [Message(topics.order("e-1"), encode(order)) for order in orders]
     edge.handle([Connected(), *heard], Now(0.0, 0))
     parts = []
     for step in range(4):

@@ -52,14 +52,14 @@ def seal(twin: str = "d-1") -> Message:
 
 def fetch(twin: str = "d-9", *blobs: BlobRef, store: str = "s-1") -> Message:
     order = Fetch(store=store, twin=twin, blobs=blobs or (MODEL, OTHER), source="e-2")
-    return Message(topics.order("e-1"), messages.encode(order))
+    return Message(topics.order("e-1"), orders.encode(order))
 
 
 def arriving(source: str | None = "e-2") -> Message:
     """A twin that refers to a blob, from another edge."""
     snapshot = Snapshot(twin="d-1", epoch=1, revision=3, blobs={"model": MODEL})
     order = Activate(store="s-1", twin="d-1", epoch=2, snapshot=snapshot, source=source)
-    return Message(topics.order("e-1"), messages.encode(order))
+    return Message(topics.order("e-1"), orders.encode(order))
 
 
 def fetched(fx: Effects) -> list[Fetched]:

@@ -92,6 +92,7 @@ METRICS: tuple[Declared, ...] = (
             "bad_id",
             "bad_topic",
             "bad_value",
+            "corrupt",
             "description_too_large",
             "not_finite",
             "not_json",

@@ -3,13 +3,23 @@
 Every order names the store of the edge it is for: an edge that has lost its disk is not the
 one that was meant. All of it is cumulative or versioned, so that hearing something twice,
 late or never is harmless.
+
+What carries whole twins (an activation, a checkpoint, what is handed over) has a CRC-32 of
+all the rest in front: a damaged one is refused, and comes again as if it had been lost. A
+damaged report is the device's to send again, and a damaged mark at worst a later one; but
+what is in a snapshot is believed for good.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal, TypeVar
+from zlib import crc32
 
 from pydantic import FailFast, Field
 
-from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX
+from twin_runtime.core import messages
+from twin_runtime.core.errors import MalformedMessage
+
+from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX, STRING_CHARS_MAX
 from twin_runtime.core.messages import (
     BlobRef,
     EdgeName,
@@ -23,6 +33,10 @@ from twin_runtime.core.messages import (
     Versioned,
     Wire,
 )
+
+
+# Where an edge serves HTTP, as others reach it; '': they do not.
+ApiAddress = Annotated[str, Field(max_length=STRING_CHARS_MAX, pattern=r"^(https?://[!-~]+)?$")]
 
 
 class Activate(Versioned):
@@ -59,12 +73,14 @@ class Seal(Versioned):
 
 
 class Release(Versioned):
-    """`order/{edge}`: you no longer own this twin below this epoch; forget it."""
+    """`order/{edge}`: you no longer own this twin below this epoch; forget it, and send whoever
+    asks for it to the API of its owner."""
 
     kind: Literal["release"] = "release"
     store: ShortText
     twin: TwinName
     epoch: Epoch
+    api: ApiAddress = ""
 
 
 class StableMark(Wire):
@@ -83,11 +99,13 @@ class Stable(Versioned):
 
 
 class Hello(Versioned):
-    """`event/{edge}`: this edge is up, with this store, at this place of the site if it knows."""
+    """`event/{edge}`: this edge is up, with this store, at this place of the site if it knows,
+    and serves HTTP at this address if others can reach it."""
 
     kind: Literal["hello"] = "hello"
     store: ShortText
     position: Place | None = None
+    api: ApiAddress = ""
 
 
 class Activated(Versioned):
@@ -123,5 +141,41 @@ class Checkpoint(Versioned):
 Order = Activate | Fetch | Seal | Release | Stable
 EdgeEvent = Hello | Activated | Fetched | Sealed | Checkpoint
 
+Said = TypeVar("Said", Order, EdgeEvent)
+
+_CARRIES_TWINS = (Activate, Checkpoint, Sealed)
+_HEAD: Final = b'{"v":1,'
+_CHECKED = re.compile(rb'\{"v":1,"crc32":(\d{1,10}),')
+
 ORDER = Parser[Order](Annotated[Order, Field(discriminator="kind")])
 EDGE_EVENT = Parser[EdgeEvent](Annotated[EdgeEvent, Field(discriminator="kind")])
+
+
+def encode(message: Order | EdgeEvent) -> bytes:
+    """Return an order or event as JSON, with its checksum if it carries twins."""
+    payload = messages.encode(message)
+    return with_checksum(payload) if isinstance(message, _CARRIES_TWINS) else payload
+
+
+def with_checksum(payload: bytes) -> bytes:
+    """Return the JSON of an order or event with the CRC-32 of it as a field."""
+    assert payload.startswith(_HEAD), payload[:20]
+    return b'{"v":1,"crc32":%d,%b' % (crc32(payload), payload[len(_HEAD) :])
+
+
+def parse_order(payload: bytes) -> Order:
+    """Return the order in `payload`; see `messages.parse`, and `corrupt`."""
+    return _checked(messages.parse(ORDER, payload), payload)
+
+
+def parse_event(payload: bytes) -> EdgeEvent:
+    """Return the event in `payload`; see `messages.parse`, and `corrupt`."""
+    return _checked(messages.parse(EDGE_EVENT, payload), payload)
+
+
+def _checked(message: Said, payload: bytes) -> Said:
+    if isinstance(message, _CARRIES_TWINS):
+        head = _CHECKED.match(payload)
+        if head is None or crc32(_HEAD + payload[head.end() :]) != int(head[1]):
+            raise MalformedMessage("corrupt", "the checksum is not that of what was received")
+    return message
