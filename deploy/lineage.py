@@ -57,7 +57,7 @@ def read_history(path: Path) -> Iterator[tuple[str, Entry]]:
     for entry in read_log(path, "history"):
         twin, epoch = entry.key.split("/")
         content = json.loads(entry.value)
-        reports = content["reports"]
+        reports = content.get("reports", ())  # an edit has none
         for revision, report in enumerate(reports, entry.number - len(reports) + 1):
             yield twin, Entry(int(epoch), revision, content["session"], report)
 

@@ -1,16 +1,23 @@
 """What an edge keeps of the past: every report it applied, in the log `history`.
 
-An entry holds the reports of one session that one commit applied to one twin. Its key is
-the twin with its epoch, its number the twin's revision after the last of them; the others
-made the revisions before it. What a store asks for an entry is most of what a report costs
-an edge, so a busy twin gets one for many.
+An entry's key is the twin with its epoch, its number the twin's revision after it. There are
+three kinds:
+
+    {"session", "wall_ms", "reports": [...]}   the reports of one session that one commit
+        applied to one twin: the last made this revision, the others those before it. What a
+        store asks for an entry is most of what a report costs an edge, so a busy twin gets
+        one for many.
+    {"wall_ms", "edit": {"attributes", "desired"}}   an edit: all that people wrote, as it was
+        after it, so that what was before it need not be known
+    {"wall_ms", "command": {"kind", "arguments"}}   a command that was sent to the device
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from twin_runtime.core import messages
-from twin_runtime.core.effects import Append
+from twin_runtime.core.effects import Append, Instruct
 from twin_runtime.core.limits import HISTORY_REPORTS_MAX
 from twin_runtime.core.twin import Applied, Twin
 
@@ -38,7 +45,7 @@ class Past:
     """What was applied since the last commit."""
 
     def __init__(self) -> None:
-        self._full: list[_Entry] = []
+        self._full: list[Append] = []
         self._open: dict[str, _Entry] = {}
 
     def add(self, outcome: Applied, session: int, wall_ms: int) -> None:
@@ -47,7 +54,7 @@ class Past:
         entry = self._open.get(key)
         if entry is None or not entry.has_room(session, len(outcome.applied)):
             if entry is not None:
-                self._full.append(entry)
+                self._full.append(entry.append())
             entry = self._open[key] = _Entry(key, session, wall_ms)
         entry.reports += map(messages.encode_received, outcome.applied)
         entry.revision = outcome.twin.revision
@@ -56,10 +63,25 @@ class Past:
         """The twin's next revision is no report's: what follows begins a new entry."""
         entry = self._open.pop(f"{twin.twin}/{twin.epoch}", None)
         if entry is not None:
-            self._full.append(entry)
+            self._full.append(entry.append())
+
+    def edited(self, twin: Twin, wall_ms: int) -> None:
+        """Remember the edit that made the twin's revision."""
+        written = {"attributes": dict(twin.attributes), "desired": dict(twin.desired)}
+        self._add(twin, {"wall_ms": wall_ms, "edit": written})
+
+    def instructed(self, twin: Twin, wanted: Instruct, wall_ms: int) -> None:
+        """Remember the command that made the twin's revision."""
+        command = {"kind": wanted.kind, "arguments": dict(wanted.arguments)}
+        self._add(twin, {"wall_ms": wall_ms, "command": command})
+
+    def _add(self, twin: Twin, content: Mapping[str, Any]) -> None:
+        self.interrupt(twin)
+        key = f"{twin.twin}/{twin.epoch}"
+        self._full.append(Append(HISTORY, key, twin.revision, messages.dump(content)))
 
     def take(self) -> Iterator[Append]:
         """All of it as writes, oldest first for each twin; then there is nothing more."""
-        entries = [*self._full, *self._open.values()]
+        entries = [*self._full, *(entry.append() for entry in self._open.values())]
         self._full, self._open = [], {}
-        return (entry.append() for entry in entries)
+        return iter(entries)

@@ -14,11 +14,10 @@ from functools import lru_cache, partial
 from zlib import crc32
 
 from edge_node.twins import Twins
+from edge_node.writes import Writes
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
-    Answer,
     Asked,
-    Attach,
     BlobComplete,
     BlobFailed,
     Connected,
@@ -50,13 +49,17 @@ NEVER = float("inf")
 
 class EdgeMachine:
     """One edge. `edge` is its id, `store_id` the id of the store its rows live in, `position`
-    where it is."""
+    where it is, `api` where others reach its HTTP."""
 
-    def __init__(self, edge: str, store_id: str, position: Place | None = None) -> None:
+    def __init__(
+        self, edge: str, store_id: str, position: Place | None = None, api: str | None = None
+    ) -> None:
         self._edge = edge
         self._store_id = store_id
         self._position = position
+        self._api = api
         self._twins = Twins(edge)
+        self._writes = Writes(self._twins)
         self._session = 0
         self._cloud_session = 0
         self._beat_due_s = NEVER
@@ -86,8 +89,8 @@ class EdgeMachine:
                 self._hear(topic, payload, now, fx)
             case Connected():
                 self._connected(now, fx)
-            case Asked(number, Attach() as wanted):
-                fx.answers.append(Answer(number, self._twins.attach(wanted)))
+            case Asked(number, request):
+                self._writes.answer(number, request, now, fx)
             case BlobComplete():
                 self._twins.blobs.complete(event, fx)
             case BlobFailed():
@@ -108,6 +111,11 @@ class EdgeMachine:
             **{name: partial(totals.__getitem__, name) for name in totals},
         }
 
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Of twins that are owned elsewhere, where their owner serves HTTP, if that is known."""
+        return self._twins.elsewhere
+
     def wants_blob(self, sha256: str) -> bool:
         """Whether this blob is to be kept."""
         return self._twins.blobs.wants(sha256)
@@ -123,12 +131,13 @@ class EdgeMachine:
                 case "status" if topic == _CLOUD_STATUS:
                     self._cloud_said(messages.parse(messages.STATUS, payload), fx)
                 case "status" if parsed.twin:
-                    self._twins.device_said(parsed.twin, messages.parse(messages.STATUS, payload))
+                    status = messages.parse(messages.STATUS, payload)
+                    self._twins.device_said(parsed.twin, status, now)
         except MalformedMessage as error:
             fx.refuse(topic, error)
 
     def _obey(self, payload: bytes, fx: Effects) -> None:
-        order = messages.parse(orders.ORDER, payload)
+        order = orders.parse_order(payload)
         match order:
             case Activate() | Fetch() | Seal() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")
@@ -144,6 +153,7 @@ class EdgeMachine:
                 self._twins.release(order, fx)
             case Stable():
                 self._twins.stabilise(order, fx)
+                self._writes.stabilised(order, fx)
 
     def _connected(self, now: Now, fx: Effects) -> None:
         self._say("online", now, fx)
@@ -157,7 +167,7 @@ class EdgeMachine:
             self._twins.cloud_returned()
 
     def _hello(self, fx: Effects) -> None:
-        hello = messages.encode(Hello(store=self._store_id, position=self._position))
+        hello = messages.encode(Hello(store=self._store_id, position=self._position, api=self._api))
         fx.sends.append(Send(topics.event(self._edge), hello))
 
     def _say(self, state: str, now: Now, fx: Effects) -> None:

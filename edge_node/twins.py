@@ -12,41 +12,33 @@ Each is a dict in order of time (equal pauses keep it sorted), so a tick looks o
 what is due.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from sys import intern
 
 from edge_node.blobs import EdgeBlobs
 from edge_node.checkpoints import Checkpoints, packets
+from edge_node.commands import Commands
 from edge_node.counters import DeviceCounters
+from edge_node.desires import Desires
 from edge_node.history import Past
+from edge_node.refusals import Refusals
+from edge_node.thing import NOT_LIVE, Thing
 from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
-from twin_runtime.core.effects import Attach, Delete, Effects, Note, Now, Put, Refused, Row, Send
+from twin_runtime.core.effects import Delete, Effects, Note, Now, Put, Refused, Row, Send
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.features import Feature
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
-    BLOBS_PER_TWIN_MAX,
-    REFUSAL_PERIOD_S,
-    REFUSALS_REMEMBERED_MAX,
     REPUBLISH_PAUSE_S,
     REPUBLISH_PERIOD_S,
     REPUBLISH_TWINS_MAX,
     TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
-from twin_runtime.core.messages import (
-    Refusal,
-    Status,
-)
-from twin_runtime.core.orders import (
-    Activate,
-    Release,
-    Seal,
-    Stable,
-)
+from twin_runtime.core.messages import Status
+from twin_runtime.core.orders import Activate, Release, Seal, Stable
 from twin_runtime.core.shape import accepts
 from twin_runtime.core.twin import Phase, Twin
 
@@ -54,27 +46,6 @@ TWIN_ROW = "twin"
 SEALED_ROW = "sealed"
 ABSENT_ROW = "absent"
 NEVER = float("inf")
-NOT_LIVE: Mapping[str, Feature] = MappingProxyType({})
-
-
-class Thing(NamedTuple):
-    """What readers see of a twin: its committed state and, apart, what is only live.
-
-    `reported_wall_ms` is the twin's, at hand: a scrape reads it of every twin there is.
-    `known_wall_ms` is when this was the present state for sure; None: it is, we own it.
-    """
-
-    twin: Twin
-    live: Mapping[str, Feature]
-    reported_wall_ms: int
-    known_wall_ms: int | None
-
-    def encode(self) -> bytes:
-        return core.encode_document(self.twin, self.live)
-
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = messages.load(self.encode())
-        return document
 
 
 class Twins:
@@ -87,7 +58,7 @@ class Twins:
         self._phases: dict[Phase, int] = dict.fromkeys(Phase, 0)
         self._live: dict[str, dict[str, Feature]] = {}
         self._written: dict[str, None] = {}  # touched in this batch: to be committed
-        self._past = Past()  # what was applied in it
+        self.past = Past()  # what was applied in it
         self._answered: dict[str, None] = {}  # to be acknowledged after it
         self._changed: dict[str, None] = {}  # to be published
         self._published_s: dict[str, float] = {}
@@ -96,23 +67,35 @@ class Twins:
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
         self._returned = False
-        self._refused_s: dict[str, float] = {}
+        self._refusals = Refusals(edge)
         self.counters = DeviceCounters()
         self.blobs = EdgeBlobs(edge)
+        self.desires = Desires(edge)
+        self.commands = Commands(edge)
+        self.elsewhere: dict[str, str] = {}  # of absent twins, where their owner's API is
 
     def restore(self, rows: Iterable[Row], now: Now, fx: Effects) -> None:
         """Load what is held; tell the cloud of all of it once, since its last answer is
         forgotten."""
         for row in rows:
             if row.kind == ABSENT_ROW:
-                self._hold(Twin(TwinId(row.key), int(row.value), Phase.ABSENT))
+                epoch, _, api = row.value.decode().partition(" ")
+                self._hold(Twin(TwinId(row.key), int(epoch), Phase.ABSENT))
+                self._send_readers(row.key, api or None)
             elif row.kind in (TWIN_ROW, SEALED_ROW):
                 phase = Phase.ACTIVE if row.kind == TWIN_ROW else Phase.SEALED
                 twin = core.restore(messages.parse(messages.SNAPSHOT, row.value))
                 self._hold(twin._replace(phase=phase))
                 self.blobs.refer(row.key, twin.blobs)
                 self._checkpoints.restore(row.key)
+                self.desires.follow(self._twins[row.key], now.monotonic_s)
                 fx.shown.append((row.key, self._thing(row.key, now)))
+
+    def _send_readers(self, twin_id: str, api: str | None) -> None:
+        """From here to where the twin is now (None: it is here, or nobody knows)."""
+        self.elsewhere.pop(twin_id, None)
+        if api is not None:
+            self.elsewhere[twin_id] = intern(api)
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""
@@ -145,13 +128,20 @@ class Twins:
             else:
                 self._take_live(twin, payload)
         except MalformedMessage as error:
-            self._refuse(twin_id, error.code, error.message, error.pointer, now, fx)
+            self._refusals.say(twin_id, error.code, error.message, error.pointer, now, fx)
 
-    def device_said(self, twin_id: str, status: Status) -> None:
-        """A device speaks of itself; what it counts goes into this edge's sums."""
+    def device_said(self, twin_id: str, status: Status, now: Now) -> None:
+        """A device speaks of itself; what it counts goes into this edge's sums, and one that is
+        there is told what is wanted of it."""
         twin = self._twins.get(twin_id)
-        if twin is not None and twin.phase is Phase.ACTIVE and status.counters:
+        if twin is None or twin.phase is not Phase.ACTIVE:
+            return
+        if status.counters:
             self.counters.hear(twin_id, status.counters)
+        if status.counters.get("outbox_rows"):
+            self._answered[twin_id] = None  # the last acknowledgement may have been lost
+        if status.state == "online":
+            self.desires.repeat(twin_id, now.monotonic_s)
 
     def _known(self, twin_id: str) -> Twin:
         twin = self._twins.get(twin_id)
@@ -179,9 +169,11 @@ class Twins:
             self._live.pop(twin.twin, None)
         self._twins[twin.twin] = outcome.twin
         self._written[twin.twin] = None
-        self._past.add(outcome, window.session, now.wall_ms)
+        self.past.add(outcome, window.session, now.wall_ms)
+        if self.commands:
+            self.commands.ended(twin.twin, outcome.applied, fx)
         for fault in outcome.faults:
-            self._refuse(twin.twin, fault.code, fault.message, fault.pointer, now, fx)
+            self._refusals.say(twin.twin, fault.code, fault.message, fault.pointer, now, fx)
 
     def _take_live(self, twin: Twin, payload: bytes) -> None:
         live = messages.parse(messages.LIVE, payload)
@@ -197,46 +189,29 @@ class Twins:
         )
         self._changed[twin.twin] = None
 
-    def _refuse(
-        self, twin_id: str, code: str, message: str, pointer: str, now: Now, fx: Effects
-    ) -> None:
-        """Count every refusal; answer the device at most once a second, and log the first
-        of its code in a batch (see `Effects.refuse`)."""
-        is_first = ("rejects_total", code) not in fx.counts
-        fx.count("rejects_total", code)
-        last_s = self._refused_s.pop(twin_id, -REFUSAL_PERIOD_S)
-        if now.monotonic_s - last_s >= REFUSAL_PERIOD_S:
-            refusal = Refusal(code=code, message=message[:256], pointer=pointer[:256])
-            topic = topics.down(twin_id, self._edge, "error")
-            fx.sends.append(Send(topic, messages.encode(refusal)))
-            if is_first:
-                fx.notes.append(Note("warning", f"{twin_id}: {message[:256]} ({code})"))
-            last_s = now.monotonic_s
-        self._refused_s[twin_id] = last_s
-        if len(self._refused_s) > REFUSALS_REMEMBERED_MAX:
-            del self._refused_s[next(iter(self._refused_s))]
-
     # --- from whoever asks --------------------------------------------------------------
 
-    def attach(self, wanted: Attach) -> Refused | None:
-        """Let a twin refer to a blob by a name, or to none by that name."""
-        twin_id, name, ref = wanted
+    def writable(self, twin_id: str) -> Twin | Refused:
+        """The twin, if it may change here now."""
         twin = self._twins.get(twin_id)
         if twin is None or twin.phase is Phase.ABSENT:
             return Refused("unknown_twin", f"{twin_id} is not owned by {self._edge}")
         if twin.phase is Phase.SEALED:
             return Refused("moving", f"{twin_id} moves to another edge: ask again in a second")
-        if twin.blobs.get(name) == ref:
-            return None if ref else Refused("unknown_blob", f"{twin_id} has no blob {name!r}")
-        changed = core.attach(twin, name, ref)
-        if changed is None:
-            text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
-            return Refused("too_many_blobs", text)
-        self._past.interrupt(twin)
-        self._twins[twin_id] = changed
-        self._written[twin_id] = None
-        self.blobs.refer(twin_id, changed.blobs)
-        return None
+        return twin
+
+    def shown(self, twin: Twin) -> Thing:
+        """A twin as readers see it, before it is committed too."""
+        return Thing(twin, self._live.get(twin.twin, NOT_LIVE), twin.reported_wall_ms, None)
+
+    def change(self, twin: Twin) -> None:
+        """Somebody's write made this of a twin that may change."""
+        self._twins[twin.twin] = twin
+        self._written[twin.twin] = None
+
+    def checkpoint_soon(self, twin_id: str) -> None:
+        """Somebody waits until the cloud has it."""
+        self._checkpoints.ask(twin_id)
 
     # --- from the cloud -----------------------------------------------------------------
 
@@ -252,6 +227,7 @@ class Twins:
             fx.count("fenced_total", "activate")
             return held is not None and (held.phase, held.epoch) == (Phase.ACTIVE, order.epoch)
         self._hold(twin)
+        self._send_readers(order.twin, None)
         self.blobs.refer(order.twin, twin.blobs, order.source)
         self._live.pop(order.twin, None)
         self._written[order.twin] = None
@@ -282,10 +258,14 @@ class Twins:
         self.blobs.refer(order.twin, {})
         self._live.pop(order.twin, None)
         self.counters.forget(order.twin)
+        self.desires.forget(order.twin)
+        self._send_readers(order.twin, order.api)
         for table in (self._written, self._answered, self._changed, self._waiting):
             table.pop(order.twin, None)
         self._checkpoints.forget(order.twin)
-        fx.writes.append(Put(ABSENT_ROW, order.twin, str(absent.epoch).encode()))
+        fx.writes.append(
+            Put(ABSENT_ROW, order.twin, f"{absent.epoch} {order.api or ''}".rstrip().encode())
+        )
         fx.writes += (Delete(kind, order.twin) for kind in (TWIN_ROW, SEALED_ROW))
         fx.shown.append((order.twin, None))
 
@@ -311,10 +291,12 @@ class Twins:
         self._repeat = iter(list(self._twins))
         self._repeat_due_s = now.monotonic_s
         self._returned = True
+        self.desires.connected = self.commands.connected = True
         self.cloud_returned()
 
     def disconnected(self) -> None:
         self._repeat_due_s = NEVER
+        self.desires.connected = self.commands.connected = False
 
     def cloud_returned(self) -> None:
         """Whatever was sent may be lost: checkpoint all that is not stable at once."""
@@ -329,8 +311,10 @@ class Twins:
             kind = TWIN_ROW if twin.phase is Phase.ACTIVE else SEALED_ROW
             fx.writes.append(Put(kind, twin_id, core.encode(twin)))
             self._changed[twin_id] = None
+            if twin.desired or twin_id in self.desires:
+                self.desires.follow(twin, now.monotonic_s)
         self._checkpoints.changed(self._written, now.monotonic_s)
-        fx.writes += self._past.take()
+        fx.writes += self.past.take()
         if self._answered:
             fx.timed = "ack_latency_seconds"
         for twin_id in self._answered:
@@ -341,6 +325,8 @@ class Twins:
         self._checkpoint(now, fx)
         self._repeat_levels(now, fx)
         self.blobs.settle(now, fx)
+        self.desires.settle(self._twins, now.monotonic_s, fx)
+        self.commands.settle(now.monotonic_s, fx)
         self._written, self._answered, self._changed = {}, {}, {}
 
     def _acknowledgement(self, twin: Twin) -> Send:

@@ -123,7 +123,7 @@ def test_g7_refusals_of_many_strangers_are_remembered_within_their_bound() -> No
     twins, fx = owning(0), Effects()
     for number in range(REFUSALS_REMEMBERED_MAX + 50):
         twins.hear(f"d-{number}", "report", b"{}", now(0.0), fx)
-    assert len(twins._refused_s) == REFUSALS_REMEMBERED_MAX
+    assert len(twins._refusals._said_s) == REFUSALS_REMEMBERED_MAX
     assert fx.counts == {("rejects_total", "not_owner"): REFUSALS_REMEMBERED_MAX + 50}
 
 
@@ -141,12 +141,12 @@ def test_a_released_twin_takes_its_levels_along_and_leaves_its_counts() -> None:
     twins, fx = owning(2), Effects()
     for twin_id, rows in (("d-0", 5), ("d-1", 7)):
         counters = {"outbox_rows": rows, "reports_produced_total": 10}
-        twins.device_said(twin_id, Status(state="online", counters=counters))
+        twins.device_said(twin_id, Status(state="online", counters=counters), now(0.0))
     twins.release(Release(store="s", twin="d-0", epoch=3), fx)
     assert twins.counters.totals["outbox_rows"] == 7
     assert twins.counters.totals["reports_produced_total"] == 20
     began_anew = Status(state="online", counters={"outbox_rows": 1, "reports_produced_total": 2})
-    twins.device_said("d-1", began_anew)
+    twins.device_said("d-1", began_anew, now(0.0))
     assert twins.counters.totals["outbox_rows"] == 1
     assert twins.counters.totals["reports_produced_total"] == 22
 
@@ -155,5 +155,5 @@ def test_what_the_devices_of_owned_twins_count_is_summed() -> None:
     twins = owning(2)
     for twin, produced in (("d-0", 5), ("d-1", 7), ("d-9", 100), ("d-0", 8)):
         counters = {"reports_produced_total": produced}
-        twins.device_said(twin, Status(state="online", counters=counters))
+        twins.device_said(twin, Status(state="online", counters=counters), now(0.0))
     assert twins.counters.totals["reports_produced_total"] == 15

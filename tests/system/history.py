@@ -28,7 +28,7 @@ def entries(stores: list[Path]) -> list[Entry]:
         for entry in read_log(path, "history"):
             twin, epoch = entry.key.split("/")
             content = json.loads(entry.value)
-            reports = content["reports"]
+            reports = content.get("reports", ())  # an edit has none
             found += [
                 Entry(twin, int(epoch), revision, content["session"], report)
                 for revision, report in enumerate(reports, entry.number - len(reports) + 1)

@@ -125,7 +125,65 @@ class Attach(NamedTuple):
     blob: BlobRef | None
 
 
-Request = Attach | Move | SetEdge | ListEdges | ListTwins | NewestEvent | NewestDecision | WhoOwns
+class Guard(NamedTuple):
+    """What must hold in the commit of a write, or it is refused: If-Match and If-None-Match as
+    HTTP has them ('': not sent), and whether a condition `holds` of the thing."""
+
+    if_match: str = ""
+    if_none_match: str = ""
+    holds: Callable[[Mapping[str, Any]], bool] | None = None
+
+
+class Edit(NamedTuple):
+    """A request: let what people may write of a thing become `value` at `path`: replaced (`put`),
+    merged with it (`patch`, RFC 7396), or removed. `site` is the namespace of the thing's id."""
+
+    twin: str
+    method: Literal["put", "patch", "delete"]
+    path: tuple[str, ...]
+    value: Any = None
+    guard: Guard = Guard()
+    site: str = ""
+
+
+class Edited(NamedTuple):
+    """What an edit made: the twin's state is known by `epoch` and `revision`, the part by its
+    entity `tag`; `is_new` where nothing stood before."""
+
+    epoch: int
+    revision: int
+    tag: str
+    is_new: bool = False
+
+
+class AwaitStable(NamedTuple):
+    """A request: answer when a checkpoint of this revision is on the cloud's disk."""
+
+    twin: str
+    epoch: int
+    revision: int
+
+
+class Instruct(NamedTuple):
+    """A request: let the device obey a command at most once, not after `valid_for_s`; answered
+    with its `messages.Outcome`."""
+
+    twin: str
+    kind: str
+    arguments: Mapping[str, Any]
+    valid_for_s: float
+
+
+class CreateTwin(NamedTuple):
+    """A request: let there be a twin for a device that will come."""
+
+    twin: str
+
+
+Request = (
+    Attach | Edit | AwaitStable | Instruct | CreateTwin
+    | Move | SetEdge | WhoOwns | ListEdges | ListTwins | NewestEvent | NewestDecision
+)  # fmt: skip
 
 
 class Asked(NamedTuple):

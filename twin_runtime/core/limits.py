@@ -116,6 +116,10 @@ DECISIONS_PAGE_MAX = 200  # receipts in one answer: 200 KB, where few twins move
 SITE_M_MAX = 1_000_000.0  # a thing that is farther away is not where it says
 ORDER_RETRY_FIRST_S = 1.0
 ORDER_RETRY_LAST_S = 30.0  # a first answer is soon missed; a long absence costs 2 orders/min
+DESIRED_RETRY_FIRST_S = 1.0
+DESIRED_RETRY_LAST_S = 60.0  # a device that is there is told with each of its heartbeats
+COMMANDS_WAITING_MAX = 1_024  # commands of one edge whose end is waited for, over HTTP
+COMMAND_RETRY_S = 1.0  # a command is short of life, and mostly lost with its connection
 COMMANDS_OBEYING_MAX = 64  # commands of one device whose end is not reported yet
 COMMAND_VALID_S_MAX = 86_400.0  # a day; what should hold for longer is a desired value
 REFUSAL_PERIOD_S = 1.0  # at most one error answer per twin and second
@@ -161,8 +165,21 @@ THINGS_PER_TURN = 8
 KEYS_PER_TURN = 10_000  # names, while looking for where a page begins
 RQL_CHARS_MAX = 2_048  # of an expression: 50 comparisons, 50 µs for each twin it looks at
 FIELDS_CHARS_MAX = 4_096  # of a field selector: a hundred paths
+QUERIES_REMEMBERED_MAX = 128  # read once: what a page asks for again and again
 QUERY_DEPTH_MAX = 16  # operators inside each other, names below each other
-HTTP_CONNECTIONS_MAX = 256  # at once; more are answered 503
+STREAM_READERS_MAX = 1_024  # of changes as they happen, each with a connection of its own
+HTTP_CONNECTIONS_MAX = STREAM_READERS_MAX + 256  # at once; more are answered 503
+# What a reader of changes that comes back, or is slow, still gets one by one; of what is
+# further back it gets the newest state of each twin.
+STREAM_RING_ROWS_MAX = 10_000
+STREAM_RING_BYTES_MAX = 16 * 1024 * 1024  # the same bound where things are large
+STREAM_WAITING_MAX = 1_024  # changes not yet shown to readers; beyond, the newest of each twin
+STREAM_KEPT_S = 60.0  # changes are kept for so long when the last reader has gone
+STREAM_PIECE_BYTES = 64 * 1024  # written to one reader in one go, and held for one that is slow
+STREAM_PAUSE_S = 0.01  # between two rounds to all readers; a longer round is as long a pause
+STREAM_READERS_PER_TURN = 32  # readers written to between two turns of the event loop: 2 ms
+STREAM_COMMENT_S = 15.0  # a stream is never silent for longer: proxies hang up after 30 s
+STREAM_STALLED_S = 30.0  # a reader that takes nothing for so long is cut off
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from twin_runtime.core.attributes import Attributes
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import EDGE_PATTERN, FEATURE_PATTERN, SHA256_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import (
-    ATTRIBUTES_MAX,
     BLOB_BYTES_MAX,
     BLOB_WINDOW_CHUNKS,
     BLOBS_PER_TWIN_MAX,
@@ -237,7 +237,7 @@ class Snapshot(Wire):
     last_seq: Position53 = 0
     revision: Position53 = 0
     reported_wall_ms: WallMs = 0
-    attributes: Annotated[dict[FeatureName, Scalar], Field(max_length=ATTRIBUTES_MAX)] = {}
+    attributes: Attributes = {}
     description: Description | None = None
     features: Annotated[dict[FeatureName, FeatureState], Field(max_length=FEATURES_MAX)] = {}
     desired: Annotated[dict[ShortText, DesiredState], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
@@ -252,7 +252,7 @@ class TwinDocument(Versioned):
     epoch: Epoch
     revision: Position53
     reported_wall_ms: WallMs = 0
-    attributes: dict[FeatureName, Scalar] = {}
+    attributes: Attributes = {}
     description: Description | None = None
     features: dict[FeatureName, FeatureState] = {}
     desired: dict[ShortText, DesiredState] = {}

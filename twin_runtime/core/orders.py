@@ -35,8 +35,8 @@ from twin_runtime.core.messages import (
 )
 
 
-# Where an edge serves HTTP, as others reach it; '': they do not.
-ApiAddress = Annotated[str, Field(max_length=STRING_CHARS_MAX, pattern=r"^(https?://[!-~]+)?$")]
+# Where an edge serves HTTP, as others reach it.
+ApiAddress = Annotated[str, Field(max_length=STRING_CHARS_MAX, pattern=r"^https?://[!-~]+$")]
 
 
 class Activate(Versioned):
@@ -80,7 +80,7 @@ class Release(Versioned):
     store: ShortText
     twin: TwinName
     epoch: Epoch
-    api: ApiAddress = ""
+    api: ApiAddress | None = None
 
 
 class StableMark(Wire):
@@ -105,7 +105,7 @@ class Hello(Versioned):
     kind: Literal["hello"] = "hello"
     store: ShortText
     position: Place | None = None
-    api: ApiAddress = ""
+    api: ApiAddress | None = None
 
 
 class Activated(Versioned):

@@ -12,6 +12,15 @@ from twin_runtime.core.limits import STRING_CHARS_MAX
 INTEGER_MAX: Final = 2**53 - 1
 
 
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: what an operating system calls a name may not."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _scalar(value: Any) -> Any:
     """`value`, if it is finite, exact and no longer than a string may be."""
     found = type(value)

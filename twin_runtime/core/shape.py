@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from twin_runtime.core import messages
 from twin_runtime.core.limits import SHAPES_MAX, STRING_CHARS_MAX
 from twin_runtime.core.messages import Description, FeatureSpec
-from twin_runtime.core.scalar import INTEGER_MAX
+from twin_runtime.core.scalar import INTEGER_MAX, is_text
 
 Kind = Literal["number", "integer", "boolean", "string"]
 
@@ -47,17 +47,8 @@ def accepts(kind: Kind, value: Any) -> bool:
     if found is int:
         return kind in ("number", "integer") and -INTEGER_MAX <= value <= INTEGER_MAX
     if found is str:
-        return kind == "string" and len(value) <= STRING_CHARS_MAX and _is_text(value)
+        return kind == "string" and len(value) <= STRING_CHARS_MAX and is_text(value)
     return value is None or (found is bool and kind == "boolean")
-
-
-def _is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8: what an operating system calls a name may not."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def worst_case_bytes(description: Description) -> int:

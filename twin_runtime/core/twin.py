@@ -34,6 +34,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twin_runtime.core import messages
+from twin_runtime.core.desired import settled
 from twin_runtime.core.features import NONE, Feature, Features, features_of
 from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX, REPORT_BYTES_MAX
@@ -248,7 +249,9 @@ def _apply(
         features=_fold(features, report, twin.shape, index, faults)
         if report.features
         else features,
-        desired=_settle(twin.desired, report.outcomes) if report.outcomes else twin.desired,
+        desired=settled(twin.attributes, twin.desired, report.outcomes)
+        if report.outcomes
+        else twin.desired,
     )
 
 
@@ -304,20 +307,6 @@ def _fault(index: int, name: str, code: str, problem: str) -> Fault:
     name = name[:64]
     where = pointer(("reports", index, "features", name))
     return Fault(where, code, f"feature {name!r} {problem}")
-
-
-def _settle(
-    desired: Mapping[str, DesiredState], outcomes: Mapping[str, messages.Outcome]
-) -> Mapping[str, DesiredState]:
-    """Fold what the device says became of desired entries; news of a superseded number is old."""
-    settled = dict(desired)
-    for path, outcome in outcomes.items():
-        entry = settled.get(path)
-        if entry is not None and entry.number == outcome.number:
-            settled[path] = entry.model_copy(
-                update={"state": outcome.outcome, "reason": outcome.reason}
-            )
-    return settled
 
 
 def _content(twin: Twin) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""What people ask of an edge's twins: edits, blobs, commands, and when all of it is stable.
+
+Each change is the twin's next revision, is written with its row and, but for blobs, has an
+entry of its own in the history. It is answered after that commit. A twin that moves takes no
+change for that moment, and a twin that is elsewhere none at all.
+"""
+
+from edge_node.twins import Twins
+from twin_runtime.core import edit, guard
+from twin_runtime.core import twin as core
+from twin_runtime.core.effects import (
+    Answer,
+    Attach,
+    AwaitStable,
+    Edit,
+    Edited,
+    Effects,
+    Guard,
+    Instruct,
+    Now,
+    Refused,
+    Request,
+)
+from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX, QUESTIONS_MAX
+from twin_runtime.core.orders import Stable
+from twin_runtime.core.thing import thing_of
+from twin_runtime.core.twin import Twin
+
+
+class Writes:
+    """Answers requests about `twins`."""
+
+    def __init__(self, twins: Twins) -> None:
+        self._twins = twins
+        self._waiting: dict[int, AwaitStable] = {}  # by the number of the question, oldest first
+
+    def answer(self, number: int, request: Request, now: Now, fx: Effects) -> None:
+        """Do what is asked; its answer comes with the effects, or later."""
+        match request:
+            case Edit():
+                fx.answers.append(self._edit(number, request, now))
+            case Attach():
+                fx.answers.append(Answer(number, self._attach(request)))
+            case Instruct():
+                self._instruct(number, request, now, fx)
+            case AwaitStable():
+                self._await(number, request, fx)
+
+    def _edit(self, number: int, wanted: Edit, now: Now) -> Answer:
+        before = self._twins.writable(wanted.twin)
+        if isinstance(before, Refused):
+            return Answer(number, before)
+        tag = self._tag(before, wanted)
+        if isinstance(tag, Refused):
+            return Answer(number, tag)
+        after = edit.edit(before, wanted)
+        if isinstance(after, Refused):
+            return Answer(number, after)
+        if after is not before:
+            self._twins.change(after)
+            self._twins.past.edited(after, now.wall_ms)
+        made = self._tag(after, wanted._replace(guard=Guard()))
+        assert not isinstance(made, Refused), "nothing was asked of it"
+        return Answer(
+            number, value=Edited(after.epoch, after.revision, made or "", is_new=tag is None)
+        )
+
+    def _tag(self, twin: Twin, wanted: Edit) -> str | Refused | None:
+        """The tag of what is to be written, if the conditions hold."""
+        document = self._twins.shown(twin).document()
+        thing = thing_of(document, wanted.site)
+        tag = guard.tag_of(document, thing, wanted.path)
+        return guard.unmet(thing, tag, wanted.guard) or tag
+
+    def _attach(self, wanted: Attach) -> Refused | None:
+        """Let a twin refer to a blob by a name, or to none by that name."""
+        twin_id, name, ref = wanted
+        twin = self._twins.writable(twin_id)
+        if isinstance(twin, Refused):
+            return twin
+        if twin.blobs.get(name) == ref:
+            return None if ref else Refused("unknown_blob", f"{twin_id} has no blob {name!r}")
+        changed = core.attach(twin, name, ref)
+        if changed is None:
+            text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
+            return Refused("too_many_blobs", text)
+        self._twins.past.interrupt(twin)
+        self._twins.change(changed)
+        self._twins.blobs.refer(twin_id, changed.blobs)
+        return None
+
+    def _instruct(self, number: int, wanted: Instruct, now: Now, fx: Effects) -> None:
+        twin = self._twins.writable(wanted.twin)
+        if isinstance(twin, Refused):
+            fx.answers.append(Answer(number, twin))
+        elif self._twins.commands.is_full:
+            busy = Refused("busy", "too many commands wait for their devices: ask again later")
+            fx.answers.append(Answer(number, busy))
+        else:
+            twin = twin._replace(revision=twin.revision + 1)
+            self._twins.change(twin)
+            self._twins.past.instructed(twin, wanted, now.wall_ms)
+            self._twins.commands.begin(number, twin, wanted, now.monotonic_s)
+
+    def _await(self, number: int, wanted: AwaitStable, fx: Effects) -> None:
+        """Answer once the cloud has a checkpoint, and let it have one now."""
+        twin = self._twins.writable(wanted.twin)
+        if isinstance(twin, Refused):
+            fx.answers.append(Answer(number, twin))
+            return
+        self._waiting[number] = wanted
+        if len(self._waiting) > QUESTIONS_MAX:  # no more can wait: the oldest has given up
+            del self._waiting[next(iter(self._waiting))]
+        self._twins.checkpoint_soon(wanted.twin)
+
+    def stabilised(self, order: Stable, fx: Effects) -> None:
+        """The cloud has stored checkpoints: tell who waits for them."""
+        if not self._waiting:
+            return
+        reached = {mark.twin: (mark.epoch, mark.revision) for mark in order.marks}
+        for number, wanted in list(self._waiting.items()):
+            if reached.get(wanted.twin, (0, 0)) >= (wanted.epoch, wanted.revision):
+                del self._waiting[number]
+                fx.answers.append(Answer(number))
