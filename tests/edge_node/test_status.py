@@ -10,7 +10,8 @@ from twin_runtime.core.messages import Status
 
 @pytest.mark.parametrize("rows, answered", [(3, True), (0, False)])
 def test_a_quiet_device_that_keeps_reports_is_told_again_how_far_we_are(
-    rows: int, answered: bool
+    rows: int,
+    answered: bool,  # noqa: FBT001 - a case
 ) -> None:
     edge = owning("d-1")
     edge.handle(report(1))
