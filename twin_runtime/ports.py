@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from twin_runtime.core.effects import (
     Act,
     Answer,
+    Effects,
     Event,
     FetchBlob,
     Job,
@@ -93,12 +94,20 @@ class Recorder(Protocol):
     ) -> None: ...
 
 
+_STARTING = "starting"
+
+
 @dataclass(slots=True)
 class Health:
     """Whether the process can do its work now; `reason` says why not."""
 
     ready: bool = False
-    reason: str = "starting"
+    reason: str = _STARTING
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the store is not loaded yet."""
+        return self.reason == _STARTING
 
 
 def _nobody(_: object) -> None:
@@ -119,3 +128,4 @@ class Ports:
     answer: Callable[[Answer], None] = _nobody
     fetch: Callable[[FetchBlob], None] = _nobody
     begin: Callable[[Job], None] = _nobody
+    committed: Callable[[Effects], None] = _nobody  # what is on disk and in the view now

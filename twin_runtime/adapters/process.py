@@ -8,12 +8,14 @@ and a supervisor that started it again would only bring the trouble back.
 """
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from twin_runtime.adapters.log import log_notes
+from twin_runtime.adapters.systemd import STOPPING, Systemd
 from twin_runtime.core.effects import Machine, Note, Now, Stopping
 from twin_runtime.core.errors import DitenError, InvalidConfiguration, Unavailable
 from twin_runtime.ports import Ports
@@ -37,12 +39,15 @@ async def run_process(
 ) -> None:
     """Run `machine` until it has handled `Stopping`; what runs `beside` it, by the names of
     the tasks, ends with it."""
-    loop = asyncio.get_running_loop()
+    loop, systemd = asyncio.get_running_loop(), Systemd(os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, inbox.push, (Stopping(),))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each, name=name) for name, each in beside.items()]
+        if systemd.listens:
+            tasks.append(group.create_task(systemd.follow(ports.health), name="systemd"))
         await run(machine, ports, inbox)
+        systemd.say(STOPPING)
         for task in tasks:
             task.cancel()
 
