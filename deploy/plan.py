@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_runtime.adapters import broker as brokers
-from twin_runtime.adapters import things_http
+from twin_runtime.adapters import http_server
 from twin_runtime.core.errors import InvalidConfiguration
 
 DEVICES_PER_FLEET = 1_000
@@ -91,7 +91,7 @@ def broker_kind(wanted: str) -> brokers.Kind | None:
 def api_port(wanted: int) -> int:
     """The port asked for, or 8420, or any free one if that is taken."""
     if wanted:
-        things_http.bind("127.0.0.1", wanted).close()
+        http_server.bind("127.0.0.1", wanted).close()
         return wanted
     return free_ports(API_PORT, 1)[0]
 
@@ -101,9 +101,9 @@ def free_ports(first: int, count: int) -> list[int]:
     listeners = []
     for wanted in range(first, first + count):
         try:
-            listeners.append(things_http.bind("127.0.0.1", wanted if wanted <= PORT_MAX else 0))
+            listeners.append(http_server.bind("127.0.0.1", wanted if wanted <= PORT_MAX else 0))
         except InvalidConfiguration:
-            listeners.append(things_http.bind("127.0.0.1", 0))
+            listeners.append(http_server.bind("127.0.0.1", 0))
     ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.close()

@@ -16,7 +16,10 @@ import httpx
 import pytest
 
 from twin_runtime.adapters.directory_http import directory_router
-from twin_runtime.adapters.things_http import METRICS_TYPE, Shown, bind, serve, things_app
+from twin_runtime.adapters.http_server import bind, serve
+from twin_runtime.adapters.process_http import METRICS_TYPE
+from twin_runtime.adapters.reading import Shown
+from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Answer, Request
 from twin_runtime.core.errors import InvalidConfiguration
@@ -230,7 +233,7 @@ def test_every_refusal_has_dittos_body(method: str, path: str, status: int, erro
 
 def test_a_wrong_method_is_told_the_right_one() -> None:
     with served({}) as client:
-        assert client.put("/api/2/things/d-1").headers["allow"] == "GET"
+        assert client.put("/api/2/things/d-1").headers["allow"] == "GET, HEAD"
 
 
 def test_a_refused_query_names_parameter_and_value() -> None:
@@ -312,8 +315,12 @@ def test_metrics_are_served_as_rendered() -> None:
 def test_the_api_describes_itself() -> None:
     with served({}) as client:
         paths = client.get("/openapi.json").json()["paths"]
-    expected = {"/api/2/things", "/api/2/things/{thing_id}", "/healthz", "/readyz", "/metrics"}
-    assert set(paths) == expected
+    thing = "/api/2/things/{thing_id}"
+    feature = thing + "/features/{feature_id}"
+    parts = {thing + "/attributes", thing + "/attributes/{path}", thing + "/features", feature}
+    parts |= {f"{feature}/{name}" for name in ("properties", "desiredProperties")}
+    parts |= {f"{feature}/{name}/{{path}}" for name in ("properties", "desiredProperties")}
+    assert set(paths) == {"/api/2/things", thing, "/healthz", "/readyz", "/metrics"} | parts
 
 
 def test_a_port_in_use_is_refused_in_one_sentence() -> None:

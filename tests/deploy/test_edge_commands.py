@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from cloud.machine import CloudMachine
 from deploy.edge_commands import edge
 from twin_runtime.adapters.directory_http import directory_router
-from twin_runtime.adapters.things_http import bind, serve
+from twin_runtime.adapters.http_server import bind, serve
 from twin_runtime.core import effects, messages, topics
 from twin_runtime.core.effects import Answer, Asked, Connected, Message, Now
 from twin_runtime.core.orders import Hello

@@ -21,7 +21,9 @@ from rich.console import Console
 
 from deploy.tables import age_text, changes, print_table, scaled, things_table, value_text
 from deploy.twin_commands import twin
-from twin_runtime.adapters.things_http import Shown, bind, serve, things_app
+from twin_runtime.adapters.http_server import bind, serve
+from twin_runtime.adapters.reading import Shown
+from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health
 

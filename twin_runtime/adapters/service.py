@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter
 
-from twin_runtime.adapters import blobs_http, metrics, mqtt_bus, things_http
+from twin_runtime.adapters import blobs_http, http_server, metrics, mqtt_bus, things_http
 from twin_runtime.adapters.blob_files import BlobFiles
 from twin_runtime.adapters.blob_threads import BlobThreads
 from twin_runtime.adapters.blob_transport import BlobTransport
@@ -73,7 +73,7 @@ class Service:
 
 async def run_service(service: Service, config: ServiceConfig) -> None:
     """Run `service` until it is asked to stop."""
-    listener = things_http.bind(config.http.host, config.http.port)
+    listener = http_server.bind(config.http.host, config.http.port)
     with open_data_dir(config.data_dir) as folder:
         store = SqliteStore(folder / service.store_name, service.logs)
         machine = service.machine(store.store_id)
@@ -103,7 +103,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         ports = Ports(blobs, store, clock, recorder, health, view, answer=questions.answer)
         ports.begin, ports.fetch = jobs.begin, blobs.fetch
         spare_the_old()
-        beside = {"http": things_http.serve(app, listener), "collector": collect_daily()}
+        beside = {"http": http_server.serve(app, listener), "collector": collect_daily()}
         beside["jobs"], beside["blobs"] = jobs.run(), blobs.run()
         await run_process(machine, ports, inbox, beside)
         threads.close()

@@ -1,0 +1,177 @@
+"""What the routes of Ditto's dialect share: its error body, and how a route is read.
+
+Whatever is wrong with a request becomes one body, `{status, error, message, description}`,
+with a code of Ditto's where it has one; below `/api/v1` the same becomes a problem.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.routing import Match
+
+from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
+from twin_runtime.core.errors import MalformedMessage
+
+_NAME_CHARS_MAX = 100  # of what a client sent, when it is said again
+_VALUE_CHARS_MAX = 60
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
+Said = dict[int | str, dict[str, Any]]  # what a route answers, for its documentation
+
+
+class Json(Response):
+    media_type = "application/json"
+
+
+class DittoError(BaseModel):
+    """Ditto's error body."""
+
+    status: int
+    error: str
+    message: str
+    description: str
+
+
+def read(
+    router: APIRouter,
+    path: str,
+    endpoint: Callable[..., Awaitable[Response]],
+    responses: Said | None = None,
+    kind: type[Response] = Json,
+) -> None:
+    """Serve GET and HEAD at `path`."""
+    router.add_api_route(path, endpoint, response_class=kind, responses=responses)
+    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
+
+def refusal(status: int, error: str, message: str, description: str) -> HTTPException:
+    """A refusal with Ditto's body."""
+    body = {"error": error, "message": message, "description": description}
+    return HTTPException(status, body)
+
+
+def no_thing(thing_id: str) -> HTTPException:
+    """404: there is no such thing here."""
+    name = repr(thing_id[:_NAME_CHARS_MAX])
+    return refusal(
+        *(404, "things:thing.notfound", f"The thing {name} is not known here."),
+        "Check its id; an edge knows its own twins only, the cloud all of them.",
+    )
+
+
+def no_part(thing_id: str, path: tuple[str, ...]) -> HTTPException:
+    """404: the thing has nothing at this path."""
+    where, name = "/".join(path)[:_NAME_CHARS_MAX], repr(thing_id[:_NAME_CHARS_MAX])
+    return refusal(
+        *(404, f"things:{_kind(path)}.notfound", f"The thing {name} has no {where!r}."),
+        "A device names its features in its description, an attribute is there once written.",
+    )
+
+
+def unmet_condition(said: str) -> HTTPException:
+    """412: it is not in the state for which it is wanted."""
+    return refusal(
+        *(412, "things:precondition.failed", f"Not as wanted: {said}."),
+        "Read it without this condition to see how it is.",
+    )
+
+
+def bad_query(said: str) -> HTTPException:
+    """400: a parameter cannot be used."""
+    return refusal(400, "things:query.invalid", *_bad_query(said))
+
+
+_CODES = {
+    "bad_fields": ("json.fieldselector.invalid", "fields"),
+    "bad_query": ("rql.expression.invalid", "filter or condition"),
+    "bad_option": ("rql.option.invalid", "option"),
+}
+
+
+def malformed(error: MalformedMessage) -> HTTPException:
+    """400: what a query parameter says cannot be read."""
+    code, parameter = _CODES[error.code]
+    message = f"The {parameter} cannot be read: {error.message}."
+    return refusal(400, code, message, "docs/api.md has the syntax; positions count from 1.")
+
+
+def _kind(path: tuple[str, ...]) -> str:
+    """What Ditto calls that which stands at a path of a thing."""
+    match path:
+        case ("attributes", *below):
+            return "attribute" if below else "attributes"
+        case ("features", _, "properties" | "desiredProperties" as which, *below):
+            name = which.lower() if not below else which.lower().replace("ies", "y")
+            return f"feature.{name}"
+        case _:
+            return "feature"
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Give every error of `app` the body of its dialect."""
+    app.add_exception_handler(AnyHTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_query)
+
+
+def _bad_query(said: str) -> tuple[str, str]:
+    return (
+        f"The query cannot be used: {said}.",
+        "Correct this parameter; /openapi.json lists them all.",
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """For unknown paths and methods, and what we refuse: Ditto's error body, or a problem
+    where the path is ours."""
+    assert isinstance(error, AnyHTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    if request.url.path.startswith(OUR_PREFIX):
+        text = f"{_asked(request)}: see /openapi.json"
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return problem(error.status_code, code, text)
+    detail: Any = error.detail
+    if not isinstance(detail, dict):
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = {
+            "error": "api:" + phrase.lower().replace(" ", "."),
+            "message": f"{_asked(request)}: {phrase}.",
+            "description": "/openapi.json lists the paths and their methods.",
+        }
+    body = to_json({"status": error.status_code, **detail})
+    return Json(body, status_code=error.status_code, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be asked of the request's path."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
+async def _on_bad_query(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    said = f"{first['loc'][-1]} = {str(first['input'])[:_VALUE_CHARS_MAX]!r}: {first['msg']}"
+    if request.url.path.startswith(OUR_PREFIX):
+        return problem(400, "bad_request", f"{said}; see /openapi.json")
+    message, description = _bad_query(said)
+    body = {"status": 400, "error": "things:query.invalid", "message": message}
+    return Json(to_json({**body, "description": description}), status_code=400)
+
+
+def _asked(request: Request) -> str:
+    return f"{request.method} {request.url.path[:_NAME_CHARS_MAX]}"

@@ -1,0 +1,146 @@
+"""How things are read from the committed view, whole or in part.
+
+A reader never sees what a crash could take back, and never waits for the store. What a
+request may say is checked in the order of RFC 9110: for which state it is wanted (If-Match,
+`condition`), whether there is anything, and whether the reader knows it (If-None-Match).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Protocol
+
+from fastapi import Header, Query, Response
+from pydantic_core import to_json
+
+from twin_runtime.adapters.ditto_http import Json, malformed, no_part, no_thing, unmet_condition
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.etag import is_match, is_none_match, part_tag, thing_tag
+from twin_runtime.core.limits import QUERIES_REMEMBERED_MAX, THINGS_PER_TURN
+from twin_runtime.core.rql import Query as Expression
+from twin_runtime.core.rql import query_of
+from twin_runtime.core.selector import Fields, fields_of, selected
+from twin_runtime.core.thing import ABSENT, part_of, thing_of
+
+FieldsQuery = Annotated[str | None, Query(description="which parts: thingId,attributes(a,b)")]
+ConditionQuery = Annotated[str | None, Query(description="an RQL expression on the thing")]
+
+
+class Shown(Protocol):
+    """A committed twin, as the view holds it."""
+
+    @property
+    def known_wall_ms(self) -> int | None:
+        """When it was the present state for sure; None: it is, whoever is asked owns it."""
+        ...
+
+    def document(self) -> dict[str, Any]:
+        """The twin as its public topic carries it (`messages.TwinDocument`)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request says beside the path."""
+
+    fields: FieldsQuery = None
+    condition: ConditionQuery = None
+    if_match: Annotated[str | None, Header()] = None
+    if_none_match: Annotated[str | None, Header()] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """The view as things of `site`; `wall_ms` is the clock for `Age`."""
+
+    view: Mapping[str, Shown]
+    site: str
+    wall_ms: Callable[[], int]
+
+    def answer(self, thing_id: str, path: tuple[str, ...], wanted: Wanted) -> Response:
+        """What stands at `path` of a thing, as far as it is wanted."""
+        fields = fields_asked(wanted.fields)
+        shown = self.shown(thing_id)
+        document = shown.document()
+        thing = thing_of(document, self.site)
+        part = part_of(thing, path)
+        tag = _tag(document, path, part)
+        _check(wanted, thing, tag)
+        if tag is None:
+            raise no_part(thing_id, path)
+        headers = {"ETag": tag, **self._age(shown)}
+        if wanted.if_none_match is not None and not is_none_match(wanted.if_none_match, tag):
+            return Response(status_code=304, headers=headers)
+        return Json(body(part, fields), headers=headers)
+
+    def shown(self, thing_id: str) -> Shown:
+        """The twin of a thing, or 404."""
+        shown = self.view.get(self.twin(thing_id))
+        if shown is None:
+            raise no_thing(thing_id)
+        return shown
+
+    def twin(self, thing_id: str) -> str:
+        """The twin's key in the view; an id of another site stays whole and is not found."""
+        return thing_id.removeprefix(f"{self.site}:")
+
+    async def bodies(self, twins: list[str], fields: str | None) -> list[bytes]:
+        """Those `twins` that exist, as JSON, rendered in turns of the loop."""
+        selector = fields_asked(fields)
+        bodies: list[bytes] = []
+        for start in range(0, len(twins), THINGS_PER_TURN):
+            turn = (self.view.get(twin) for twin in twins[start : start + THINGS_PER_TURN])
+            documents = (shown.document() for shown in turn if shown is not None)
+            bodies += [body(thing_of(document, self.site), selector) for document in documents]
+            await asyncio.sleep(0)
+        return bodies
+
+    def _age(self, shown: Shown) -> dict[str, str]:
+        if shown.known_wall_ms is None:
+            return {}
+        return {"Age": str(max(self.wall_ms() - shown.known_wall_ms, 0) // 1000)}
+
+
+def fields_asked(text: str | None) -> Fields:
+    """The selector that a request has (None: all is wanted), or 400."""
+    if text is None:
+        return {}
+    try:
+        return _fields(text)
+    except MalformedMessage as error:
+        raise malformed(error) from None
+
+
+def condition_asked(text: str) -> Expression:
+    """The expression that a request has, for a thing, or 400."""
+    try:
+        return _condition(text)
+    except MalformedMessage as error:
+        raise malformed(error) from None
+
+
+def body(part: Any, fields: Fields) -> bytes:
+    """What `fields` selects of `part`, as JSON; of what has nothing of it, an empty object."""
+    if fields:
+        part = selected(part, fields)
+    return to_json({} if part is ABSENT else part)
+
+
+# Pages and programs ask the same again and again.
+_fields = lru_cache(maxsize=QUERIES_REMEMBERED_MAX)(fields_of)
+_condition = lru_cache(maxsize=QUERIES_REMEMBERED_MAX)(query_of)
+
+
+def _tag(document: Mapping[str, Any], path: tuple[str, ...], part: Any) -> str | None:
+    if not path:
+        return thing_tag(document)
+    return None if part is ABSENT else part_tag(part)
+
+
+def _check(wanted: Wanted, thing: Mapping[str, Any], tag: str | None) -> None:
+    """Answer 412 unless the thing is as it is wanted."""
+    if wanted.if_match is not None and not is_match(wanted.if_match, tag):
+        raise unmet_condition(f"If-Match is not {tag or 'met by what is not there'}")
+    if wanted.condition is not None and not condition_asked(wanted.condition)(thing):
+        raise unmet_condition("the condition does not hold")
