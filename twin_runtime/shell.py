@@ -186,6 +186,7 @@ class _Shell:
             await self._commit(fx)
             fx.observed.append(("commit_seconds", ports.clock.now().monotonic_s - began_s))
         self._show(fx)
+        ports.committed(fx)
         if fx.sends:
             await ports.bus.publish(fx.sends)
         if fx.timed is not None:

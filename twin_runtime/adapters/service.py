@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import APIRouter
+from pydantic_core import to_json
 
 from twin_runtime.adapters import blobs_http, http_server, metrics, mqtt_bus, things_http
 from twin_runtime.adapters.blob_files import BlobFiles
 from twin_runtime.adapters.blob_threads import BlobThreads
 from twin_runtime.adapters.blob_transport import BlobTransport
 from twin_runtime.adapters.blobs_http import BlobRoutes
+from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
@@ -25,10 +27,12 @@ from twin_runtime.adapters.job_process import JobProcess
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
+from twin_runtime.adapters.stream_http import add_thing_streams, cut_off_the_stalled
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Machine, Send
 from twin_runtime.core.ids import StoreId
 from twin_runtime.core.messages import Status
+from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health, Ports, Store
 from twin_runtime.shell import Inbox
 
@@ -86,6 +90,9 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         app = things_http.things_app(
             view, health, recorder.render, config.site, lambda: clock.now().wall_ms
         )
+        changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
+        add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
+        cut_off_the_stalled(listener)
         inbox = Inbox()
         questions = Questions(inbox.push)
         if service.routes is not None:
@@ -105,6 +112,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         spare_the_old()
         beside = {"http": http_server.serve(app, listener), "collector": collect_daily()}
         beside["jobs"], beside["blobs"] = jobs.run(), blobs.run()
+        ports.committed, beside["changes"] = (lambda fx: changes.take(fx.shown)), changes.run()
         await run_process(machine, ports, inbox, beside)
         threads.close()
         store.close()

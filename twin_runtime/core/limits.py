@@ -47,6 +47,7 @@ INBOX_EVENTS_MAX = 65_536
 # The same bound where messages are large: on a full disk 60 KB each made 2 GB in 12 s.
 INBOX_BYTES_MAX = 32 * 1024 * 1024
 JOBS_WAITING_MAX = 16  # a machine asks for a job when the one before it is done
+LOG_TEXT_CHARS_MAX = 8 * 1024  # of one line: below the 48 KiB at which a journal cuts it
 STORE_RETRY_FIRST_S = 0.1
 STORE_RETRY_LAST_S = 5.0  # room on a full disk is noticed within this
 
@@ -184,6 +185,13 @@ HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
 QUESTIONS_MAX = 1_024  # requests that wait for a commit; more are answered 503
+ACK_WAIT_S = 10.0  # for a checkpoint or a command's end, unless a request says otherwise
+ACK_WAIT_S_MAX = 60.0  # a connection is held for no longer
+FORWARDS_MAX = 64  # writes on their way from the cloud to edges; more are answered 503
+FORWARD_CONNECT_S = 2.0  # an edge that takes longer is as good as away
+FORWARD_OWNER_S = 2.0  # a twin that is being activated is waited for: it takes 50 ms
+FORWARD_PAUSE_S = 0.02  # between two looks whether it is
+FORWARD_IDLE_S = HTTP_KEEPALIVE_S / 2  # a connection to an edge is left before the edge leaves it
 ANSWER_S = 5.0  # a commit takes milliseconds; beyond this the disk is full or worse
 
 # --- sizes of roles -----------------------------------------------------------------

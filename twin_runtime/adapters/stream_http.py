@@ -1,0 +1,264 @@
+"""Changes as they happen, as server-sent events: the same paths as reads, another `Accept`.
+
+    GET /api/2/things        `ids`, `filter` (RQL) and `fields`, as for reads
+    GET /api/2/things/{id}   one thing; `fields`
+
+    id: 3f9c…-19b2c…:1204                    one event per change, its data the thing
+    data: {"thingId": "diten:d-1", …}
+
+    event: gone                              no longer here: released to another edge
+    event: resync                            what is missing is not known any more: all that
+                                             is asked for follows anew, then goes on
+    :                                        a comment each 15 s, with the present id
+
+A stream begins with its id alone and no event: who loses the connection before anything
+happened goes on from there as well. While things are sent anew, or the newest states of what a
+slow reader missed, there is no id until the last of them, so that who is cut off in between
+gets all of it again. Who sends a `Last-Event-ID` that never was gets everything to begin with.
+
+A reader that takes nothing for `STREAM_STALLED_S` is cut off by the kernel: only it knows
+whether bytes move, and a process that closes such a connection itself waits to write out what
+nobody reads.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic_core import to_json
+from starlette.datastructures import Headers
+from starlette.responses import StreamingResponse
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from twin_runtime.adapters.changes import Change, Changes
+from twin_runtime.adapters.ditto_http import bad_query, malformed, no_thing, refusal
+from twin_runtime.core import messages
+from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.limits import (
+    STREAM_COMMENT_S,
+    STREAM_READERS_MAX,
+    STREAM_STALLED_S,
+    THINGS_PAGE_MAX,
+    THINGS_PER_TURN,
+)
+from twin_runtime.core.rql import Query, query_of
+from twin_runtime.core.selector import Fields, fields_of, selected
+from twin_runtime.core.thing import ABSENT
+
+EVENT_STREAM = "text/event-stream"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_NEVER = -1  # a position that never was
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which changes one reader wants, and what of them; two that want the same are equal."""
+
+    twins: frozenset[str] | None = None  # None: all
+    filter: str = ""
+    fields: str = ""
+    query: Query | None = field(default=None, compare=False)
+    parts: Fields = field(default_factory=dict, compare=False)
+
+    def of(self, twin: str, body: bytes) -> bytes | None:
+        """What is wanted of a thing; None: nothing."""
+        if self.twins is not None and twin not in self.twins:
+            return None
+        if self.query is None and not self.parts:
+            return body
+        thing = messages.load(body)
+        if self.query is not None and not self.query(thing):
+            return None
+        part = selected(thing, self.parts)
+        return None if part is ABSENT else to_json(part)
+
+
+class EventStreamRoute(Route):
+    """A route for those who accept an event stream; others find the next of the same path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["method"] != "GET" or not _accepts_stream(scope):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def add_thing_streams(app: FastAPI, changes: Changes, site: str, life: str) -> None:
+    """Serve `changes` beside the reads of `app`; `life` tells this life of the process from all
+    others."""
+    streams = _Streams(changes, site, life.encode())
+    # Before the others: the first route that matches is taken.
+    app.router.routes[:0] = [
+        EventStreamRoute("/api/2/things", streams.all),
+        EventStreamRoute("/api/2/things/{thing_id}", streams.one),
+    ]
+
+
+def cut_off_the_stalled(listener: socket.socket) -> None:
+    """Let the kernel end connections of `listener` whose peers take nothing any more."""
+    # Connections inherit it. Where there is none, a stalled reader holds one piece and its
+    # connection until its system is gone.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = round(STREAM_STALLED_S * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+class _Streams:
+    """What all readers share."""
+
+    def __init__(self, changes: Changes, site: str, life: bytes) -> None:
+        self.changes = changes
+        self._site = site
+        self._life = life
+        # What readers who have come equally far get next; forgotten with the next change.
+        self._pieces: dict[tuple[Selection, int], tuple[bytes, int]] = {}
+        self._pieces_of = 0
+
+    async def all(self, request: Request) -> StreamingResponse:
+        """Changes of all things, or of those asked for."""
+        ids = request.query_params.get("ids")
+        return self._stream(request, None if ids is None else self._named(ids))
+
+    async def one(self, request: Request) -> StreamingResponse:
+        """Changes of one thing that is here now."""
+        thing_id = request.path_params["thing_id"]
+        twin = thing_id.removeprefix(f"{self._site}:")
+        if twin not in self.changes.view:
+            raise no_thing(thing_id)
+        return self._stream(request, frozenset((twin,)))
+
+    def mark(self, number: int) -> bytes:
+        """The id of a position, as an event that is none."""
+        return b"id: %b:%d\n\n" % (self._life, number)
+
+    def next_piece(self, selection: Selection, number: int) -> tuple[bytes, int]:
+        """What follows `number`, and how far that comes."""
+        if self._pieces_of != self.changes.newest:
+            self._pieces, self._pieces_of = {}, self.changes.newest
+        known = self._pieces.get((selection, number))
+        if known is None:
+            after = self.changes.after(number)
+            frames = (self._frame(change, selection) for change in after)
+            known = b"".join(frames), after[-1].number if after else number
+            self._pieces[selection, number] = known
+        return known
+
+    def event(self, twin: str, body: bytes | None, selection: Selection) -> bytes:
+        """What is wanted of a thing as an event without an id; empty: nothing."""
+        if body is None:
+            if selection.twins is not None and twin not in selection.twins:
+                return b""
+            return b"event: gone\ndata: %b\n\n" % to_json({"thingId": f"{self._site}:{twin}"})
+        wanted = selection.of(twin, body)
+        return b"" if wanted is None else b"data: %b\n\n" % wanted
+
+    def _frame(self, change: Change, selection: Selection) -> bytes:
+        event = self.event(change.twin, change.body, selection)
+        return event and b"id: %b:%d\n%b" % (self._life, change.number, event)
+
+    def _stream(self, request: Request, twins: frozenset[str] | None) -> StreamingResponse:
+        if self.changes.readers >= STREAM_READERS_MAX:
+            raise _too_many()
+        selection = _selection(request, twins)
+        number = self._position(request.headers.get("Last-Event-ID"))
+        frames = _Reader(self, selection, number).frames()
+        return StreamingResponse(frames, headers=_HEADERS, media_type=EVENT_STREAM)
+
+    def _position(self, event_id: str | None) -> int | None:
+        """How far one has come; None: it begins now."""
+        if not event_id:
+            return None
+        life, _, number = event_id.rpartition(":")
+        if life.encode() != self._life or not _NUMBER.fullmatch(number):
+            return _NEVER
+        return int(number)
+
+    def _named(self, ids: str) -> frozenset[str]:
+        named = frozenset(each.removeprefix(f"{self._site}:") for each in ids.split(",") if each)
+        if len(named) > THINGS_PAGE_MAX:
+            raise bad_query(f"ids: {len(named)} ids; one request takes at most {THINGS_PAGE_MAX}")
+        return named
+
+
+class _Reader:
+    """One reader: what it wants, and how far it has come."""
+
+    def __init__(self, streams: _Streams, selection: Selection, number: int | None) -> None:
+        self._streams = streams
+        self._changes = streams.changes
+        self._selection = selection
+        self._begins_now = number is None
+        self._number = number or 0
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Pieces of the stream, for ever: what is missing, what follows, or a comment."""
+        clock = asyncio.get_running_loop()
+        with self._changes.listening():
+            if self._begins_now:
+                self._number = self._changes.newest
+            if self._changes.holds(self._number):
+                yield self._streams.mark(self._number)
+            due_s = clock.time() + STREAM_COMMENT_S
+            while True:
+                async for missing in self._missing():
+                    yield missing
+                piece = await self._next()
+                if not piece and clock.time() >= due_s:
+                    piece = b":\n" + self._streams.mark(self._number)
+                if piece:
+                    yield piece
+                    due_s = clock.time() + STREAM_COMMENT_S
+
+    async def _next(self) -> bytes:
+        """What follows, once it is there; empty after a round that brought nothing."""
+        before = self._number
+        piece, self._number = self._streams.next_piece(self._selection, before)
+        if self._number == before:
+            await self._changes.wait()
+        elif not piece:
+            await asyncio.sleep(0)  # nothing of it is wanted, and there may be more of it
+        return piece
+
+    async def _missing(self) -> AsyncIterator[bytes]:
+        """The states that stand for changes that are in the ring no more, if there are any."""
+        changes = self._changes
+        if changes.holds(self._number):
+            twins, number = changes.missed(self._number)
+        else:
+            number, wanted = changes.newest, self._selection.twins
+            twins = list(changes.view if wanted is None else wanted)
+            yield b"event: resync\ndata: {}\n\n"
+        for start in range(0, len(twins), THINGS_PER_TURN):
+            each = twins[start : start + THINGS_PER_TURN]
+            events = (self._streams.event(t, changes.body(t), self._selection) for t in each)
+            yield b"".join(events)
+            await asyncio.sleep(0)
+        if number != self._number:
+            self._number = number
+            yield self._streams.mark(number)
+
+
+def _selection(request: Request, twins: frozenset[str] | None) -> Selection:
+    query = request.query_params
+    filtered, fields = query.get("filter", ""), query.get("fields", "")
+    try:
+        holds = query_of(filtered) if filtered else None
+        parts = fields_of(fields) if fields else {}
+    except MalformedMessage as error:
+        raise malformed(error) from None
+    return Selection(twins, filtered, fields, holds, parts)
+
+
+def _accepts_stream(scope: Scope) -> bool:
+    return EVENT_STREAM in Headers(scope=scope).get("accept", "")
+
+
+def _too_many() -> HTTPException:
+    said = f"{STREAM_READERS_MAX} readers follow changes here already."
+    full = refusal(503, "api:streams.toomany", said, "Close one of them, or ask again later.")
+    full.headers = {"Retry-After": "5"}
+    return full
