@@ -95,7 +95,7 @@ class Directory:
         if len(self.placements) >= TWINS_PER_CLOUD_MAX:
             text = f"no twin for {twin}: the directory holds {TWINS_PER_CLOUD_MAX} already"
             fx.count("twins_refused_total")
-            fx.notes.append(Note("error", text))
+            fx.notes.append(Note("error", text, twin=twin))
             return
         edge = self.edges.least_loaded()
         if edge is None:
@@ -104,7 +104,7 @@ class Directory:
             return
         self._give(twin, ownership.create(edge), now, fx)
         self.events.add("created", now, fx, twin=twin, to=edge)
-        fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}"))
+        fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}", twin, edge))
 
     def _house(self, now: Now, fx: Effects) -> None:
         """There may be an edge now for those who came when there was none."""
@@ -128,7 +128,7 @@ class Directory:
         serves again, without the twins that it lost."""
         known, state = self.edges.store_of(edge), self.edges.state_of(edge)
         if known is None and len(self.edges) >= EDGES_MAX:
-            fx.notes.append(Note("error", f"{edge} is one edge too many: at most {EDGES_MAX}"))
+            fx.notes.append(Note("error", f"{edge} is one too many: at most {EDGES_MAX}", "", edge))
             return
         self._remind(edge, now)
         if known == store and state != "lost":
@@ -158,7 +158,7 @@ class Directory:
         for twin in lost:
             self._fail_over(twin, self.placements[twin].target or EdgeId(edge), now, fx)
         text = f"{edge} has a new store: {len(lost)} twins return from their checkpoints"
-        fx.notes.append(Note("warning", text))
+        fx.notes.append(Note("warning", text, edge=edge))
 
     def _fail_over(self, twin: str, target: EdgeId, now: Now, fx: Effects) -> None:
         placed = self.placements[twin]
@@ -184,7 +184,7 @@ class Directory:
         else:
             self._empty(edge)
         self.events.add(state, now, fx, edge=edge)
-        fx.notes.append(Note("info", f"{edge} is {state} now"))
+        fx.notes.append(Note("info", f"{edge} is {state} now", edge=edge))
         return None
 
     def _empty(self, edge: str) -> None:

@@ -219,7 +219,8 @@ class DeviceMachine:
             refusal = messages.parse(messages.REFUSAL, payload)
             self._tally("refusals_heard_total", fx)
             text = f"{self.twin}: {topic.edge} refused {refusal.pointer or 'a message'}: "
-            fx.notes.append(Note("warning", f"{text}{refusal.message} ({refusal.code})"))
+            text += f"{refusal.message} ({refusal.code})"
+            fx.notes.append(Note("warning", text, self.twin, topic.edge))
 
     def _is_mine(self, edge: str, epoch: int) -> bool:
         return (edge, epoch) == (self._edge, self._epoch)
@@ -270,14 +271,15 @@ class DeviceMachine:
                 f"(ours is {self._outbox.mark.session}); this one stops. "
                 "Give each device an id and a data directory of its own."
             )
-            fx.notes.append(Note("error", self.halted))
+            fx.notes.append(Note("error", self.halted, self.twin, ack.edge, ack.epoch))
             self.disconnected()
             return
         own = self._outbox.mark.session
         session = next_session(max(ack.session, own), own)
         self._tally("sessions_opened_total", fx)
-        fx.notes.append(Note("warning", f"{self.twin}: opens session {session}: {ack.edge} has "
-                             f"applied {ack.applied} of session {ack.session}"))  # fmt: skip
+        text = f"{self.twin}: opens session {session}: {ack.edge} has applied {ack.applied} of "
+        text += f"session {ack.session}"
+        fx.notes.append(Note("warning", text, self.twin, ack.edge, ack.epoch))
         fx.writes += self._outbox.renumber(session, self.description.model_dump(exclude_none=True))
         self._acknowledged = False
         self._sent_at_s.clear()

@@ -28,7 +28,7 @@ class Refusals:
                 Send(topics.down(twin_id, self._edge, "error"), messages.encode(refusal))
             )
             if is_first:
-                fx.notes.append(Note("warning", f"{twin_id}: {message} ({code})"))
+                fx.notes.append(Note("warning", f"{twin_id}: {message} ({code})", twin=twin_id))
             last_s = now.monotonic_s
         self._said_s[twin_id] = last_s
         if len(self._said_s) > REFUSALS_REMEMBERED_MAX:

@@ -220,7 +220,7 @@ class Twins:
         held = self._twins.get(order.twin)
         if held is None and len(self._twins) >= TWINS_PER_EDGE_MAX:
             text = f"cannot own {order.twin}: this edge holds {TWINS_PER_EDGE_MAX} twins already"
-            fx.notes.append(Note("error", text))
+            fx.notes.append(Note("error", text, twin=order.twin, epoch=order.epoch))
             return False
         twin = core.activate(held, TwinId(order.twin), order.epoch, order.snapshot)
         if twin is None:

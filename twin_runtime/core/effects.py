@@ -308,10 +308,14 @@ class FetchBlob(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A line for the log: `level` is `info`, `warning` or `error`."""
+    """A line for the log: `level` is `info`, `warning` or `error`; the rest is what it is about,
+    as far as that is known."""
 
     level: str
     text: str
+    twin: str = ""
+    edge: str = ""
+    epoch: int = 0
 
 
 class Row(NamedTuple):
