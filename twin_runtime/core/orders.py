@@ -18,7 +18,6 @@ from pydantic import FailFast, Field
 
 from twin_runtime.core import messages
 from twin_runtime.core.errors import MalformedMessage
-
 from twin_runtime.core.limits import BLOBS_PER_TWIN_MAX, STRING_CHARS_MAX
 from twin_runtime.core.messages import (
     BlobRef,
@@ -33,7 +32,6 @@ from twin_runtime.core.messages import (
     Versioned,
     Wire,
 )
-
 
 # Where an edge serves HTTP, as others reach it.
 ApiAddress = Annotated[str, Field(max_length=STRING_CHARS_MAX, pattern=r"^https?://[!-~]+$")]
