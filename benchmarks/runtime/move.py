@@ -5,6 +5,7 @@ pause     devices of a real agent at 50 reports/s, whose twins move between two 
           first by the next, as the devices hear them
 rate      a thousand twins change edges as fast as they are asked to, and as fast as an
           edge drains
+blobs     twins with a blob each, beside a system that copies it within the pause
 recovery  an edge with a thousand twins is killed: started again at once, as a supervisor
           does, or called lost, so that another edge takes over; until each of its twins
           was acknowledged further than before
@@ -15,19 +16,18 @@ import json
 import signal
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.runtime import blob_moves
 from benchmarks.runtime.ack import median_of_buckets
-from benchmarks.runtime.site import Site, site, started
+from benchmarks.runtime.site import EDGES, QUICK, Site, other, site, started, twin_id
 from benchmarks.runtime.target import Bar, Target
 from benchmarks.runtime.testbed import POLL_S, WAIT_S, Role, series
 from benchmarks.runtime.watch import Watch, hops_s, watching
 
-QUICK = "benchmarks.runtime.quick_agent"
-EDGES = ("e-1", "e-2")
 _ON_THE_WAY = ("sealing", "activating")
 _DONE = 'diten_moves_total{result="done"}'
 _PARTS = ("the owner seals", "cloud", "target", "cloud", "device and its report")
@@ -43,12 +43,13 @@ class Scale:
     mover_period_s: float = 0.02
     moves: int = 400
     moves_per_s: float = 10.0
+    blobs: blob_moves.Scale = field(default_factory=blob_moves.Scale)
     kills: int = 3
 
 
 async def run(folder: Path, scale: Scale) -> list[Target]:
     """Measure, with scratch files in `folder`; raises `Unavailable` without Mosquitto."""
-    for name in ("moves", "recovery"):
+    for name in ("moves", "blobs", "recovery"):
         (folder / name).mkdir()
     async with site(folder / "moves", len(EDGES)) as moving:
         await started(moving.edges)
@@ -57,6 +58,7 @@ async def run(folder: Path, scale: Scale) -> list[Target]:
             targets = await _pauses(moving, watch, scale)
             targets += await _rates(moving, scale)
             await residents.stop()
+    targets += await blob_moves.run(folder / "blobs", scale.blobs)
     async with site(folder / "recovery", len(EDGES)) as dying:
         targets += await _recoveries(dying, scale)
     return targets
@@ -80,7 +82,7 @@ async def _pauses(moving: Site, watch: Watch, scale: Scale) -> list[Target]:
     source = {"kind": "emulated", "first": first, "last": movers[-1]}
     agent = moving.agent("d-movers", source | {"period_s": scale.mover_period_s}, QUICK)
     await watch.acknowledged(first - 1 + scale.movers)
-    twins = [_twin(number) for number in movers]
+    twins = [twin_id(number) for number in movers]
     watch.follow(twins)
     await _wander(moving, twins, scale)
     await _arrived(moving, twins, watch)
@@ -105,7 +107,7 @@ async def _wander(moving: Site, twins: Sequence[str], scale: Scale) -> None:
     for number in range(scale.moves):
         await asyncio.sleep(began_s + number / scale.moves_per_s - time.monotonic())
         twin = twins[number % len(twins)]
-        await moving.move(twin, _other(await moving.owner(twin)))
+        await moving.move(twin, other(await moving.owner(twin)))
 
 
 async def _arrived(moving: Site, twins: Sequence[str], watch: Watch) -> None:
@@ -126,8 +128,8 @@ def _where(hops: Sequence[tuple[float, ...]]) -> str:
 
 async def _rates(moving: Site, scale: Scale) -> list[Target]:
     """All residents change edges, then one edge drains; neither is paced by anybody."""
-    twins = [_twin(number + 1) for number in range(len(EDGES) * scale.residents)]
-    there = [(twin, _other(await moving.owner(twin))) for twin in twins]
+    twins = [twin_id(number + 1) for number in range(len(EDGES) * scale.residents)]
+    there = [(twin, other(await moving.owner(twin))) for twin in twins]
     asked = await _rate(moving, "asked", moving.move_all(there))
     drained = await _rate(moving, "drained", moving.say("e-1", "drain"))
     return [asked, drained]
@@ -202,11 +204,3 @@ async def _taken_over(dying: Site, edge: Role, watch: Watch) -> float:
     await dying.say(edge.folder.name, "lost")
     await watch.beyond(before)
     return time.monotonic() - began_s
-
-
-def _other(edge: str) -> str:
-    return EDGES[1 - EDGES.index(edge)]
-
-
-def _twin(number: int) -> str:
-    return f"d-emulated-{number:05}"

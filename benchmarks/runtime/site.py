@@ -13,6 +13,8 @@ from benchmarks.runtime.testbed import POLL_S, READY_S, WAIT_S, Role
 from twin_runtime.adapters.broker import Broker, start_broker
 
 REQUESTS_AT_ONCE = 16
+EDGES = ("e-1", "e-2")  # of those benchmarks in which twins move to and fro
+QUICK = "benchmarks.runtime.quick_agent"
 _AGENT = "device_agent"
 
 
@@ -73,6 +75,14 @@ class Site:
                     return str(about["owner"])
                 await asyncio.sleep(POLL_S)
 
+    async def owned_by(self, twin: str, edge: str) -> None:
+        """Return when it is."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                if await self.owner(twin) == edge:
+                    return
+                await asyncio.sleep(POLL_S)
+
     def cpu_s(self) -> dict[str, float]:
         """CPU time that each service has used so far."""
         return {role.folder.name: role.child.cpu_s() for role in (self.cloud, *self.edges)}
@@ -103,6 +113,16 @@ async def started(roles: Sequence[Role]) -> None:
         role.start()
     for role in roles:
         await role.ready()
+
+
+def other(edge: str) -> str:
+    """The one of two that it is not."""
+    return EDGES[1 - EDGES.index(edge)]
+
+
+def twin_id(number: int) -> str:
+    """The id of an emulated device."""
+    return f"d-emulated-{number:05}"
 
 
 def _edge(module: str, folder: Path, broker: Broker) -> Role:

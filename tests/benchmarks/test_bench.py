@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.runtime import ack, decide, footprint, ingest, move, watch
+from benchmarks.runtime import ack, blob_moves, decide, footprint, ingest, move, watch
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.cli import main
 
@@ -29,8 +29,9 @@ SMALL_FOOTPRINT = footprint.Scale(
     twins=50, scrapes=1, imports=1, settled_s=2.0, idle_s=1.0, emulated=20, starts=1
 )
 SMALL_MOVE = move.Scale(
-    residents=10, resident_period_s=1.0, movers=2, moves=6, moves_per_s=5.0, kills=1
-)
+    residents=10, resident_period_s=1.0, movers=2, moves=6, moves_per_s=5.0, kills=1,
+    blobs=blob_moves.Scale(twins=1, rounds=1, blob_bytes=100_000),
+)  # fmt: skip
 SMALL_DECIDE = decide.Scale(
     instances=1, repeats=1, devices=60, scheduled=6, twins=8, edges=3, servers=8,
     participants=(6,), programme_s=2.0, worlds=2, steps=1,
@@ -110,6 +111,7 @@ def test_moves_are_timed_as_devices_see_them_and_edges_that_die(tmp_path: Path) 
     targets = asyncio.run(move.run(tmp_path, SMALL_MOVE))
     assert [target.name for target in targets] == [
         *("move/pause p50", "move/pause p99", "move/rate asked", "move/rate drained"),
+        "move/pause with blobs",
         *("recovery/started again", "recovery/called lost"),
     ]
     assert_well_formed(targets)
