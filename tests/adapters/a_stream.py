@@ -58,6 +58,7 @@ class Served:
     changes: Changes
     client: httpx.AsyncClient
     port: int
+    stop: Callable[[], None]
 
     def show(self, *shown: Committed) -> None:
         """Commit these."""
@@ -92,13 +93,18 @@ async def served(*shown: Committed, life: str = "store-1") -> AsyncIterator[Serv
     cut_off_the_stalled(listener)
     port = listener.getsockname()[1]
     tasks = [asyncio.create_task(serve(app, listener)), asyncio.create_task(changes.run())]
+
+    def stop() -> None:
+        for task in tasks:
+            if not task.cancelling():
+                task.cancel()
+
     api = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=WAIT_S) as client:
-            yield Served(view, changes, client, port)
+            yield Served(view, changes, client, port, stop)
     finally:
-        for task in tasks:
-            task.cancel()
+        stop()
         await asyncio.wait(tasks)
 
 

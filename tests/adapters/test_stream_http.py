@@ -231,6 +231,18 @@ def test_a_vanished_reader_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch
     asyncio.run(body())
 
 
+def test_a_stop_ends_streams_without_a_word_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        async with served(Committed("d-1", 1)) as site, site.reading() as events:
+            await next_mark(events)
+            site.stop()
+            async with asyncio.timeout(WAIT_S):
+                assert [event async for event in events] == []
+
+    asyncio.run(body())
+    assert caplog.messages == []
+
+
 def test_a_reader_that_does_not_read_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

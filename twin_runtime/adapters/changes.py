@@ -19,7 +19,7 @@ mean something within one life of the process only: another begins to count anew
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from operator import attrgetter
@@ -63,6 +63,7 @@ class Changes:
         self._render_one = render
         self.newest = 0  # the last change that readers can have
         self.readers = 0
+        self.over = False  # nothing comes any more: the process stops
         self._left_s = 0.0  # when the last reader went
         self._keeping = False
         self._kept_from = 0  # what is newer than this one is known
@@ -153,19 +154,26 @@ class Changes:
     # --- rounds -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Make rounds, for ever; one each `STREAM_COMMENT_S` if nothing changes."""
+        """Make rounds, one each `STREAM_COMMENT_S` if nothing changes, until cancelled."""
         clock = asyncio.get_running_loop()
-        while True:
-            try:
-                async with asyncio.timeout(STREAM_COMMENT_S):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
-            self._arrived.clear()
-            began_s = clock.time()
-            await self._render()
-            await self._wake()
-            await asyncio.sleep(max(STREAM_PAUSE_S, clock.time() - began_s))
+        try:
+            while True:
+                await self._until_due()
+                began_s = clock.time()
+                await self._render()
+                await self._wake()
+                await asyncio.sleep(max(STREAM_PAUSE_S, clock.time() - began_s))
+        finally:
+            self.over = True
+            _set(self._asleep)
+
+    async def _until_due(self) -> None:
+        try:
+            async with asyncio.timeout(STREAM_COMMENT_S):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
+        self._arrived.clear()
 
     async def _render(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -204,13 +212,17 @@ class Changes:
     async def _wake(self) -> None:
         asleep = list(self._asleep)
         for start in range(0, len(asleep), STREAM_READERS_PER_TURN):
-            for woken in asleep[start : start + STREAM_READERS_PER_TURN]:
-                if not woken.done():
-                    woken.set_result(None)
+            _set(asleep[start : start + STREAM_READERS_PER_TURN])
             await asyncio.sleep(0)
 
 
 _PIECE_ROWS = STREAM_PIECE_BYTES // 128  # nothing is smaller
+
+
+def _set(asleep: Iterable[asyncio.Future[None]]) -> None:
+    for woken in asleep:
+        if not woken.done():
+            woken.set_result(None)
 
 
 def _newest_of_each(waiting: list[_Taken]) -> list[_Taken]:

@@ -195,7 +195,7 @@ class _Reader:
         self._number = number or 0
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Pieces of the stream, for ever: what is missing, what follows, or a comment."""
+        """Pieces of the stream: what is missing, what follows, or a comment."""
         clock = asyncio.get_running_loop()
         with self._changes.listening():
             if self._begins_now:
@@ -203,7 +203,7 @@ class _Reader:
             if self._changes.holds(self._number):
                 yield self._streams.mark(self._number)
             due_s = clock.time() + STREAM_COMMENT_S
-            while True:
+            while not self._changes.over:
                 async for missing in self._missing():
                     yield missing
                 piece = await self._next()
