@@ -30,3 +30,7 @@ class Thing(NamedTuple):
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = messages.load(self.encode())
         return document
+
+    def state(self) -> dict[str, Any]:
+        """The document without the description, at a sixth of the price."""
+        return core.state(self.twin, self.live)

@@ -40,6 +40,9 @@ class Committed:
             "features": {"level_m": {"value": self.level_m, "observed_ms": 1, "quality": "good"}},
         }
 
+    def state(self) -> dict[str, Any]:
+        return self.document()
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -66,6 +66,9 @@ class Committed:
             "desired": self.desired,
         }
 
+    def state(self) -> dict[str, Any]:
+        return self.document()
+
 
 @contextmanager
 def served(*twins: Committed, port: int = 0) -> Iterator[str]:

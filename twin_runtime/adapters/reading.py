@@ -39,6 +39,10 @@ class Shown(Protocol):
         """The twin as its public topic carries it (`messages.TwinDocument`)."""
         ...
 
+    def state(self) -> dict[str, Any]:
+        """The same, without the description where that is cheaper: what a search looks at."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -85,14 +89,12 @@ class Things:
         """The twin's key in the view; an id of another site stays whole and is not found."""
         return thing_id.removeprefix(f"{self.site}:")
 
-    async def bodies(self, twins: list[str], fields: str | None) -> list[bytes]:
-        """Those `twins` that exist, as JSON, rendered in turns of the loop."""
-        selector = fields_asked(fields)
+    async def rendered(self, shown: list[Shown], fields: Fields) -> list[bytes]:
+        """What `fields` selects of each, as JSON, in turns of the loop."""
         bodies: list[bytes] = []
-        for start in range(0, len(twins), THINGS_PER_TURN):
-            turn = (self.view.get(twin) for twin in twins[start : start + THINGS_PER_TURN])
-            documents = (shown.document() for shown in turn if shown is not None)
-            bodies += [body(thing_of(document, self.site), selector) for document in documents]
+        for start in range(0, len(shown), THINGS_PER_TURN):
+            turn = (each.document() for each in shown[start : start + THINGS_PER_TURN])
+            bodies += [body(thing_of(document, self.site), fields) for document in turn]
             await asyncio.sleep(0)
         return bodies
 

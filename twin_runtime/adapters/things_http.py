@@ -27,7 +27,8 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 
 from twin_runtime.adapters.ditto_http import DittoError, Json, Said, answer_errors, bad_query, read
 from twin_runtime.adapters.process_http import add_process
-from twin_runtime.adapters.reading import FieldsQuery, Shown, Things, Wanted
+from twin_runtime.adapters.reading import FieldsQuery, Shown, Things, Wanted, fields_asked
+from twin_runtime.adapters.search_http import add_search
 from twin_runtime.core.limits import KEYS_PER_TURN, THINGS_PAGE_DEFAULT, THINGS_PAGE_MAX
 from twin_runtime.core.thing import path_of
 from twin_runtime.ports import Health
@@ -48,7 +49,9 @@ def things_app(
     # No /docs page: it would fetch its scripts from a server elsewhere.
     app = FastAPI(title="diten", docs_url=None, redoc_url=None, redirect_slashes=False)
     answer_errors(app)
-    _add_things(app.router, _Routes(Things(view, site, wall_ms)))
+    things = Things(view, site, wall_ms)
+    _add_things(app.router, _Routes(things))
+    add_search(app.router, things)
     add_process(app.router, health, render_metrics)
     return app
 
@@ -145,24 +148,26 @@ class _Routes:
     ) -> Response:
         """Things in the order of their ids; `Link: <...>; rel="next"` while there are more."""
         if ids is not None:
-            return Json(_array(await self.things.bodies(self._named(ids), fields)))
+            return Json(await self._list(self._named(ids), fields))
         twins = await _smallest_after(self.things.view, self.things.twin(cursor), limit + 1)
         headers = {}
         if len(twins) > limit:
             query = {"limit": str(limit), "cursor": twins[limit - 1]}
             query |= {} if fields is None else {"fields": fields}
             headers["Link"] = f'</api/2/things?{urlencode(query)}>; rel="next"'
-        return Json(_array(await self.things.bodies(twins[:limit], fields)), headers=headers)
+        return Json(await self._list(twins[:limit], fields), headers=headers)
+
+    async def _list(self, twins: list[str], fields: str | None) -> bytes:
+        """A JSON array of those `twins` that exist."""
+        found = (self.things.view.get(twin) for twin in twins)
+        shown = [each for each in found if each is not None]
+        return b"[%b]" % b",".join(await self.things.rendered(shown, fields_asked(fields)))
 
     def _named(self, ids: str) -> list[str]:
         named = [self.things.twin(thing_id) for thing_id in ids.split(",") if thing_id]
         if len(named) > THINGS_PAGE_MAX:
             raise bad_query(f"ids: {len(named)} ids; one request takes at most {THINGS_PAGE_MAX}")
         return named
-
-
-def _array(bodies: list[bytes]) -> bytes:
-    return b"[%b]" % b",".join(bodies)
 
 
 async def _smallest_after(view: Mapping[str, Any], after: str, limit: int) -> list[str]:

@@ -166,6 +166,10 @@ THINGS_PER_TURN = 8
 KEYS_PER_TURN = 10_000  # names, while looking for where a page begins
 RQL_CHARS_MAX = 2_048  # of an expression: 50 comparisons, 50 µs for each twin it looks at
 FIELDS_CHARS_MAX = 4_096  # of a field selector: a hundred paths
+OPTION_CHARS_MAX = 8_192  # of a search: a cursor carries an expression and the values sorted by
+SORT_PATHS_MAX = 4  # paths that a search is ordered by
+SEARCH_PAGE_DEFAULT = 25  # Ditto's; at most THINGS_PAGE_MAX
+SEARCHED_PER_TURN = 256  # twins looked at between two turns of the event loop: 2 ms
 QUERIES_REMEMBERED_MAX = 128  # read once: what a page asks for again and again
 QUERY_DEPTH_MAX = 16  # operators inside each other, names below each other
 STREAM_READERS_MAX = 1_024  # of changes as they happen, each with a connection of its own
@@ -204,6 +208,17 @@ DESIRED_PER_TWIN_MAX = 64  # wishes open at one time; EDITED_BYTES_MAX bounds th
 HISTORY_ROWS_MAX = 1_000_000  # about 200 MB of history on an edge's disk
 HISTORY_BYTES_MAX = 256 * 1024 * 1024  # the same disk, where the rows are larger
 HISTORY_REPORTS_MAX = 64  # reports in one row: of one twin, applied in one commit
+# A whole twin stands in the log each so many revisions: it makes the log of a twin of 12
+# features a sixth longer, and whatever is rebuilt needs no more than as many reports.
+HISTORY_STATE_REVISIONS = 64
+HISTORY_READ_REPORTS_MAX = 100_000  # looked at for one answer: a day at 1 Hz, 2 s in a thread
+HISTORY_READS_MAX = 2  # at once, each in a thread; more are answered 503
+HISTORY_PAGE_DEFAULT = 1_000
+HISTORY_PAGE_MAX = 10_000  # rows in one answer: 400 KB
+HISTORY_POINTS_MAX = 2_000  # of a chart: more than a screen has columns
+# A device's clock may be ahead of its edge's by so much before old values hide new ones.
+HISTORY_SKEW_S = 60.0
+EPOCHS_LOOKED_AT_MAX = 64  # ownerships of one twin by one edge, while looking into its past
 HISTORY_BYTES_MIN = 4 * 1024 * 1024  # one row always fits: so many reports of the largest
 LATENCIES_KEPT_MAX = 100_000  # acknowledgement latencies a fleet keeps for its summary
 
