@@ -18,6 +18,7 @@ from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
+from twin_runtime.adapters.web_http import with_page
 from twin_runtime.core import topics
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import (
@@ -43,10 +44,12 @@ def start(config: Path) -> int:
                 EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX),
                 DECISIONS: LogBound(DECISIONS_MAX, DECISIONS_BYTES_MAX),
             },
-            routes=lambda questions, store: with_decisions(
-                directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
-                questions.ask,
-                partial(store.scan, DECISIONS, ALL),
+            routes=lambda questions, store: with_page(
+                with_decisions(
+                    directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                    questions.ask,
+                    partial(store.scan, DECISIONS, ALL),
+                )
             ),
         )
         await run_service(cloud, settings)

@@ -41,11 +41,13 @@ def modules_of_tests() -> list[Path]:
 
 
 def written_by_us() -> Iterator[Path]:
-    """Every text file of the repository except the licence, which is quoted."""
+    """Every text file of the repository except what is quoted: the licence, vendored scripts."""
     files = [ROOT / ".ci/run", *ROOT.iterdir(), *(ROOT / "scripts").iterdir()]
     for folder in (*PACKAGES, "tests", "docs"):
         files += (ROOT / folder).rglob("*")
     for path in sorted(files):
+        if "vendor" in path.parts:
+            continue
         if path.suffix in PROSE or (path.parent.name in {"scripts", ".ci"} and path.is_file()):
             yield path
 

@@ -1,0 +1,74 @@
+// What a person can order of a twin: to move to another edge, and commands to its device.
+
+import { write } from "./api.js";
+import { el, mark, replace, say } from "./dom.js";
+import { authorised } from "./token.js";
+
+export function mover(id, fleet) {
+  const target = el("select", { id: "target" });
+  const button = el("button", { type: "submit" }, "Move");
+  const answer = el("p", { className: "answer quiet", role: "status" });
+  const form = el("form", { className: "fields", onsubmit: (event) => { event.preventDefault(); move(); } },
+    el("div", { className: "pair" }, el("label", { htmlFor: "target" }, "To edge"), target, button), answer);
+  const element = el("section", { className: "panel", "aria-label": "Move" }, el("h2", {}, "Move it"), form);
+
+  function draw() {
+    if (document.activeElement === target) return; // somebody is choosing
+    const owner = fleet.twins.get(id)?.place?.owner;
+    const edges = fleet.edges.filter(({ edge, state }) => edge !== owner && state === "serving").map(({ edge }) => edge);
+    const key = edges.join(" ");
+    button.disabled = edges.length === 0;
+    if (target.dataset.edges === key) return;
+    target.dataset.edges = key;
+    replace(target, edges.length ? edges.map((edge) => el("option", {}, edge)) : el("option", { value: "" }, "no other edge serves"));
+  }
+
+  async function move() {
+    const key = { "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` };
+    const order = { twin: id, to: target.value };
+    await carriedOut(answer, `It moves to ${order.to}.`, () => authorised(() => write("POST", "/api/v1/moves", order, key)));
+  }
+
+  return { element, draw };
+}
+
+export function commands(thingId) {
+  const subject = el("input", { id: "subject", required: true, maxLength: 64, autocomplete: "off", spellcheck: false });
+  const value = el("textarea", { id: "value", spellcheck: false, placeholder: "JSON, or nothing" });
+  const answer = el("p", { className: "answer quiet", role: "status" });
+  const body = el("pre", {});
+  const form = el("form", { className: "fields", onsubmit: (event) => { event.preventDefault(); send(); } },
+    el("label", { htmlFor: "subject" }, "Subject"), subject, el("label", { htmlFor: "value" }, "Value"), value,
+    el("div", { className: "pair" }, el("button", { type: "submit" }, "Send")), answer, body);
+
+  async function send() {
+    replace(body);
+    let content;
+    try {
+      content = value.value.trim() ? JSON.parse(value.value) : undefined;
+    } catch (error) {
+      mark(answer, "tone", "bad");
+      say(answer, `The value is not JSON: ${error.message}`);
+      return;
+    }
+    const path = `/api/2/things/${encodeURIComponent(thingId())}/inbox/messages/${encodeURIComponent(subject.value)}`;
+    const answered = await carriedOut(answer, "The command was taken.", () => authorised(() => write("POST", path, content)));
+    if (answered?.body) say(body, JSON.stringify(answered.body, null, 2));
+  }
+
+  return el("section", { className: "panel later", "aria-label": "Commands" }, el("h2", {}, "Command its device"), form);
+}
+
+async function carriedOut(answer, done, act) {
+  mark(answer, "tone", "");
+  say(answer, "Sending …");
+  try {
+    const answered = await act();
+    say(answer, done);
+    return answered;
+  } catch (error) {
+    mark(answer, "tone", "bad");
+    say(answer, error.message);
+    return null;
+  }
+}

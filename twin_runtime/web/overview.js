@@ -1,0 +1,144 @@
+// The whole site: totals, the map, edges with their load, what happens.
+
+import { CONDITIONS, conditionOf } from "./fleet.js";
+import { el, mark, notice, replace, say } from "./dom.js";
+import { age, duration, moment, number } from "./format.js";
+import { now } from "./api.js";
+import { SiteMap } from "./site_map.js";
+import { twinAddress } from "./table.js";
+import { PRESENCE, sentence, weight } from "./words.js";
+
+const HAPPENED_SHOWN = 14;
+const HOUR_MS = 3_600_000;
+const SILENT_MS = 90_000; // three heartbeats
+
+export function overview(fleet) {
+  const totals = new Totals();
+  const map = new SiteMap(fleet);
+  const edges = new Edges();
+  const happened = el("ol", { className: "happened" });
+  const empty = el("div", {});
+  const element = el("div", { className: "overview" },
+    el("h1", { className: "unseen" }, "Overview"), el("div", {}, totals.element, empty),
+    el("section", { className: "panel", "aria-label": "Site" }, el("h2", {}, "Site"), map.element),
+    el("section", { className: "panel", "aria-label": "Edges" }, el("h2", {}, "Edges"), edges.element),
+    el("section", { className: "panel", "aria-label": "What happens" },
+      el("h2", {}, "What happens ", el("a", { href: "#/events" }, "all events")), happened));
+  const moved = ({ detail }) => map.moved(detail);
+  fleet.addEventListener("happened", moved);
+
+  function draw() {
+    totals.draw(fleet);
+    map.draw();
+    edges.draw(fleet);
+    drawHappened(happened, fleet.events);
+    replace(empty, welcome(fleet));
+    element.classList.toggle("no-map", map.element.hidden);
+    map.element.parentElement.hidden = map.element.hidden;
+  }
+
+  return { title: "Overview", element, draw, close: () => fleet.removeEventListener("happened", moved) };
+}
+
+function welcome(fleet) {
+  if (fleet.twins.size) return null;
+  if (!fleet.complete) return notice("loading", "Reading the twins …");
+  return notice("empty", "No twins yet", "A twin appears when its device is heard of for the first time: start one with `diten device run`.");
+}
+
+class Totals {
+  #shown = new Map();
+
+  constructor() {
+    this.element = el("dl", { className: "totals" });
+  }
+
+  draw(fleet) {
+    const counted = Object.fromEntries(CONDITIONS.map((condition) => [condition, 0]));
+    for (const known of fleet.twins.values()) counted[conditionOf(known)] += 1;
+    const rate = fleet.reportsPerSecond();
+    const there = fleet.edges.filter(({ presence }) => presence === "online").length;
+    const recent = fleet.events.filter(({ kind, at_ms }) => kind === "owned" && now() - at_ms < HOUR_MS);
+    const pauses = recent.map(({ pause_s }) => pause_s).filter((pause) => pause !== undefined).sort((a, b) => a - b);
+    const failovers = fleet.events.filter(({ kind, at_ms }) => kind === "failover" && now() - at_ms < HOUR_MS).length;
+    this.#set("twins", "Twins", number(fleet.twins.size), fleet.refusedTwins ? "the first only; there are more" : "");
+    this.#set("live", "Live", number(counted.live), counted.never ? `${number(counted.never)} without a report` : "");
+    this.#set("stale", "Stale", number(counted.stale), "late by three reports", counted.stale && "warn");
+    this.#set("lost", "Devices lost", number(counted.lost), "signed off, or cut off", counted.lost && "bad");
+    this.#set("rate", "Reports", rate === null ? "–" : number(Math.round(rate * 10) / 10), "a second, applied");
+    this.#set("edges", "Edges there", `${there} of ${fleet.edges.length}`, "", there < fleet.edges.length && "bad");
+    this.#set("moves", "Moves", number(pauses.length), pauses.length
+      ? `last hour, paused ${duration(quantile(pauses, 0.5))} (p50), ${duration(quantile(pauses, 0.99))} (p99)` : "last hour");
+    this.#set("failovers", "Failovers", number(failovers), "last hour", failovers && "warn");
+  }
+
+  #set(key, name, value, note, tone) {
+    if (!this.#shown.has(key)) {
+      const shown = { value: el("dd", {}), note: el("dd", { className: "note" }) };
+      shown.box = el("div", {}, el("dt", {}, name), shown.value, shown.note);
+      this.#shown.set(key, shown);
+      this.element.append(shown.box);
+    }
+    const shown = this.#shown.get(key);
+    say(shown.value, value);
+    say(shown.note, note);
+    mark(shown.box, "tone", tone || "");
+  }
+}
+
+class Edges {
+  constructor() {
+    this.body = el("tbody", {});
+    this.note = el("p", { className: "quiet" });
+    this.element = el("div", {}, el("table", {},
+      el("thead", {}, el("tr", {}, ["Edge", "State", "Presence"].map((name) => el("th", { scope: "col" }, name)),
+        el("th", { scope: "col", className: "right" }, "Twins"), el("th", { scope: "col" }, "Share"))),
+      this.body), this.note);
+  }
+
+  draw(fleet) {
+    const most = Math.max(1, ...fleet.edges.map(({ twins }) => twins));
+    const total = fleet.edges.reduce((sum, { twins }) => sum + twins, 0);
+    while (this.body.children.length > fleet.edges.length) this.body.lastElementChild.remove();
+    fleet.edges.forEach((edge, place) => this.#row(this.body.children[place] ?? this.#newRow(), edge, most, total));
+    say(this.note, fleet.edges.length || !fleet.complete ? "" : "No edge has said hello yet.");
+    this.element.firstElementChild.hidden = fleet.edges.length === 0;
+  }
+
+  #newRow() {
+    const meter = el("progress", { max: 1 });
+    const row = el("tr", {}, el("th", { scope: "row" }), el("td", {}), el("td", {}), el("td", { className: "right" }), el("td", {}, meter));
+    this.body.append(row);
+    return row;
+  }
+
+  #row(row, edge, most, total) {
+    const [name, state, presence, twins, share] = row.children;
+    say(name, edge.edge);
+    say(state, edge.state);
+    mark(state, "tone", { draining: "warn", lost: "bad" }[edge.state] ?? "");
+    const silent = edge.presence === "online" && now() - edge.heard_ms > SILENT_MS;
+    say(presence, silent ? `silent, heard ${age(now() - edge.heard_ms)}` : PRESENCE[edge.presence] ?? edge.presence);
+    mark(presence, "tone", edge.presence === "online" && !silent ? "" : edge.presence === "unknown" ? "warn" : "bad");
+    say(twins, number(edge.twins));
+    share.firstElementChild.value = edge.twins / most;
+    share.firstElementChild.setAttribute("aria-label", `${Math.round((100 * edge.twins) / Math.max(total, 1))} % of all twins`);
+  }
+}
+
+function drawHappened(list, events) {
+  const newest = events.slice(-HAPPENED_SHOWN).reverse();
+  const key = String(newest[0]?.number ?? "none");
+  if (list.dataset.newest === key) return;
+  list.dataset.newest = key;
+  replace(list, newest.length ? newest.map(happenedItem) : el("li", { className: "quiet" }, "Nothing yet: moves, failovers and edges that come and go appear here."));
+}
+
+function happenedItem(event) {
+  const about = event.twin ? [el("a", { href: twinAddress(event.twin) }, event.twin), " "] : [];
+  return el("li", { "data-tone": weight(event) }, el("time", {}, moment(event.at_ms)), el("span", {}, ...about, sentence(event)));
+}
+
+function quantile(sorted, share) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}
