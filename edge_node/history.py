@@ -1,7 +1,7 @@
 """What an edge keeps of the past: every report it applied, in the log `history`.
 
 An entry's key is the twin with its epoch, its number the twin's revision after it. There are
-three kinds:
+four kinds:
 
     {"session", "wall_ms", "reports": [...]}   the reports of one session that one commit
         applied to one twin: the last made this revision, the others those before it. What a
@@ -10,6 +10,11 @@ three kinds:
     {"wall_ms", "edit": {"attributes", "desired"}}   an edit: all that people wrote, as it was
         after it, so that what was before it need not be known
     {"wall_ms", "command": {"kind", "arguments"}}   a command that was sent to the device
+    {"wall_ms", "blobs": {name: reference}}   which blobs the twin refers to after it
+
+Reports also have "state", the whole twin after the last of them, whenever its revision has
+passed a multiple of `HISTORY_STATE_REVISIONS`, and the first time after the twin came here.
+So whatever is in the log can be rebuilt from what stands shortly before it (`recall.py`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +23,7 @@ from typing import Any
 
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append, Instruct
-from twin_runtime.core.limits import HISTORY_REPORTS_MAX
+from twin_runtime.core.limits import HISTORY_REPORTS_MAX, HISTORY_STATE_REVISIONS
 from twin_runtime.core.twin import Applied, Twin
 
 HISTORY = "history"
@@ -31,6 +36,7 @@ class _Entry:
     wall_ms: int
     revision: int = 0
     reports: list[bytes] = field(default_factory=list)
+    state: bytes = b""
 
     def has_room(self, session: int, reports: int) -> bool:
         return session == self.session and len(self.reports) + reports <= HISTORY_REPORTS_MAX
@@ -38,7 +44,12 @@ class _Entry:
     def append(self) -> Append:
         about = (self.session, self.wall_ms, b",".join(self.reports))
         value = b'{"session":%d,"wall_ms":%d,"reports":[%b]}' % about
+        if self.state:
+            value = b'%b,"state":%b}' % (value[:-1], self.state)
         return Append(HISTORY, self.key, self.revision, value)
+
+    def passes_a_multiple(self) -> bool:
+        return self.revision % HISTORY_STATE_REVISIONS < len(self.reports)
 
 
 class Past:
@@ -47,6 +58,15 @@ class Past:
     def __init__(self) -> None:
         self._full: list[Append] = []
         self._open: dict[str, _Entry] = {}
+        self._new: set[str] = set()  # came here, and nothing was reported yet
+
+    def begin(self, twin: Twin) -> None:
+        """The twin came here with a past that is not ours."""
+        self._new.add(f"{twin.twin}/{twin.epoch}")
+
+    def forget(self, twin: Twin) -> None:
+        """The twin went before it reported."""
+        self._new.discard(f"{twin.twin}/{twin.epoch}")
 
     def add(self, outcome: Applied, session: int, wall_ms: int) -> None:
         """Remember the reports that a window of `session` brought."""
@@ -74,6 +94,18 @@ class Past:
         """Remember the command that made the twin's revision."""
         command = {"kind": wanted.kind, "arguments": dict(wanted.arguments)}
         self._add(twin, {"wall_ms": wall_ms, "command": command})
+
+    def attached(self, twin: Twin, wall_ms: int) -> None:
+        """Remember the blobs that made the twin's revision."""
+        self._add(twin, {"wall_ms": wall_ms, "blobs": dict(twin.blobs)})
+
+    def keep(self, twin: Twin, row: bytes) -> None:
+        """Take what is committed of a twin, where a whole state is due."""
+        key = f"{twin.twin}/{twin.epoch}"
+        entry = self._open.get(key)
+        if entry is not None and (entry.passes_a_multiple() or key in self._new):
+            self._new.discard(key)
+            entry.state = row
 
     def _add(self, twin: Twin, content: Mapping[str, Any]) -> None:
         self.interrupt(twin)

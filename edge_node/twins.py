@@ -227,6 +227,8 @@ class Twins:
             fx.count("fenced_total", "activate")
             return held is not None and (held.phase, held.epoch) == (Phase.ACTIVE, order.epoch)
         self._hold(twin)
+        if twin.revision:
+            self.past.begin(twin)
         self._send_readers(order.twin, None)
         self.blobs.refer(order.twin, twin.blobs, order.source)
         self._live.pop(order.twin, None)
@@ -254,6 +256,8 @@ class Twins:
         if absent is None:
             fx.count("fenced_total", "release")
             return
+        if (held := self._twins.get(order.twin)) is not None:
+            self.past.forget(held)
         self._hold(absent)
         self.blobs.refer(order.twin, {})
         self._live.pop(order.twin, None)
@@ -309,7 +313,9 @@ class Twins:
         for twin_id in self._written:
             twin = self._twins[twin_id]
             kind = TWIN_ROW if twin.phase is Phase.ACTIVE else SEALED_ROW
-            fx.writes.append(Put(kind, twin_id, core.encode(twin)))
+            row = core.encode(twin)
+            self.past.keep(twin, row)
+            fx.writes.append(Put(kind, twin_id, row))
             self._changed[twin_id] = None
             if twin.desired or twin_id in self.desires:
                 self.desires.follow(twin, now.monotonic_s)

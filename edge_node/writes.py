@@ -40,7 +40,7 @@ class Writes:
             case Edit():
                 fx.answers.append(self._edit(number, request, now))
             case Attach():
-                fx.answers.append(Answer(number, self._attach(request)))
+                fx.answers.append(Answer(number, self._attach(request, now)))
             case Instruct():
                 self._instruct(number, request, now, fx)
             case AwaitStable():
@@ -72,7 +72,7 @@ class Writes:
         tag = guard.tag_of(document, thing, wanted.path)
         return guard.unmet(thing, tag, wanted.guard) or tag
 
-    def _attach(self, wanted: Attach) -> Refused | None:
+    def _attach(self, wanted: Attach, now: Now) -> Refused | None:
         """Let a twin refer to a blob by a name, or to none by that name."""
         twin_id, name, ref = wanted
         twin = self._twins.writable(twin_id)
@@ -84,8 +84,8 @@ class Writes:
         if changed is None:
             text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
             return Refused("too_many_blobs", text)
-        self._twins.past.interrupt(twin)
         self._twins.change(changed)
+        self._twins.past.attached(changed, now.wall_ms)
         self._twins.blobs.refer(twin_id, changed.blobs)
         return None
 

@@ -182,8 +182,9 @@ class Checkers:
 
     def _take(self, twin: str, lineage: Lineage, append: Append) -> None:
         applied = messages.load(append.value)
-        self._change(twin, lineage, append.number - len(applied["reports"]))
-        for report in applied["reports"]:
+        reports = applied.get("reports", ())  # other changes have none
+        self._change(twin, lineage, append.number - len(reports))
+        for report in reports:
             self._fold(twin, lineage, entry_of((applied["session"], report["seq"]), report))
         if append.number != len(lineage.entries):
             raise Violation(f"G2: {twin} skips to revision {append.number}")
