@@ -14,6 +14,7 @@ from cloud.machine import CloudMachine
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
+from twin_runtime.adapters.forward_http import Forwards, edge_client, with_forwards
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
@@ -37,19 +38,22 @@ def start(config: Path) -> int:
         settings = load_config(CloudConfig, "cloud", config, {}, os.environ)
         cloud = Service(
             identity=CLOUD,
-            machine=lambda _: CloudMachine(_association(settings)),
+            machine=lambda *_: CloudMachine(_association(settings)),
             filters=topics.cloud_filters(),
             store_name="cloud.sqlite",
             logs={
                 EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX),
                 DECISIONS: LogBound(DECISIONS_MAX, DECISIONS_BYTES_MAX),
             },
-            routes=lambda questions, store: with_page(
-                with_decisions(
-                    directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
-                    questions.ask,
-                    partial(store.scan, DECISIONS, ALL),
-                )
+            routes=lambda questions, store: with_forwards(
+                with_page(
+                    with_decisions(
+                        directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                        questions.ask,
+                        partial(store.scan, DECISIONS, ALL),
+                    )
+                ),
+                Forwards(questions.ask, settings.site, edge_client(), settings.http.secret),
             ),
         )
         await run_service(cloud, settings)

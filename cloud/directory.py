@@ -91,6 +91,13 @@ class Directory:
         elif placement.phase != "activating" and known_epoch != placement.epoch:
             self.assignments.say(twin, placement, fx)
 
+    def create(self, twin: str, now: Now, fx: Effects) -> Refused | None:
+        """Let there be a twin for a device that will come; one that is there already may stay."""
+        if twin not in self.placements:
+            self._create(twin, now, fx)
+        lacking = Refused("no_edge", f"no edge can take {twin} now: start one, or resume one")
+        return None if twin in self.placements else lacking
+
     def _create(self, twin: str, now: Now, fx: Effects) -> None:
         if len(self.placements) >= TWINS_PER_CLOUD_MAX:
             text = f"no twin for {twin}: the directory holds {TWINS_PER_CLOUD_MAX} already"
@@ -111,15 +118,6 @@ class Directory:
         for twin in list(self._homeless):
             del self._homeless[twin]
             self._create(twin, now, fx)
-
-    def where(self, twin: str) -> tuple[Refused | None, dict[str, str | int]]:
-        """Which edge owns a twin, at which epoch, and where it is going."""
-        placed = self.placements.get(twin)
-        if placed is None:
-            return Refused("unknown_twin", f"there is no twin {twin}"), {}
-        about: dict[str, str | int] = {"twin": twin, "phase": placed.phase}
-        going = {} if placed.target is None else {"to": placed.target}
-        return None, {**about, "owner": placed.owner, "epoch": placed.epoch, **going}
 
     # --- edges --------------------------------------------------------------------------
 
@@ -341,7 +339,9 @@ class Directory:
     def _release(self, edge: str, twin: str, fx: Effects) -> None:
         store = self.edges.store_of(edge)
         if store is not None:
-            release = Release(store=store, twin=twin, epoch=self.placements[twin].epoch)
+            placed = self.placements[twin]
+            api = self.edges.api_of(placed.owner)
+            release = Release(store=store, twin=twin, epoch=placed.epoch, api=api)
             fx.sends.append(Send(topics.order(edge), messages.encode(release)))
 
     # --- what is repeated ---------------------------------------------------------------

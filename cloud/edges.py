@@ -15,10 +15,11 @@ EDGE_ROW = "edge"
 
 
 class Edge(NamedTuple):
-    """One edge: the id of the store that its orders name, and its state."""
+    """One edge: the id of the store that its orders name, its state, and where it serves HTTP."""
 
     store: str
     state: EdgeState = "serving"
+    api: str | None = None
 
 
 class Edges:
@@ -49,11 +50,25 @@ class Edges:
 
     def set(self, edge: str, store: str, state: EdgeState, fx: Effects) -> None:
         """Take on an edge, or change what is known of it."""
-        changed = Edge(store, state)
+        self._keep(edge, Edge(store, state, self.api_of(edge)), fx)
+
+    def reach(self, edge: str, api: str | None, fx: Effects) -> None:
+        """An edge that is known says where it serves HTTP, or that it does not."""
+        known = self._edges.get(edge)
+        if known is not None:
+            self._keep(edge, known._replace(api=api), fx)
+
+    def api_of(self, edge: str) -> str | None:
+        """Where it serves HTTP, if it has said so."""
+        known = self._edges.get(edge)
+        return known.api if known else None
+
+    def _keep(self, edge: str, changed: Edge, fx: Effects) -> None:
         if self._edges.get(edge) != changed:
             self._edges[edge] = changed
             self._load.setdefault(edge, 0)
-            fx.writes.append(Put(EDGE_ROW, edge, messages.dump(changed._asdict())))
+            row = {name: value for name, value in changed._asdict().items() if value is not None}
+            fx.writes.append(Put(EDGE_ROW, edge, messages.dump(row)))
 
     def count(self, edge: str, by: int) -> None:
         """It has so many twins more."""

@@ -20,12 +20,16 @@ from twin_runtime.core.effects import (
     Answer,
     Asked,
     Attach,
+    AwaitStable,
     BlobComplete,
     BlobFailed,
     Connected,
+    CreateTwin,
     Disconnected,
+    Edit,
     Effects,
     Event,
+    Instruct,
     JobEnded,
     ListEdges,
     ListTwins,
@@ -155,8 +159,10 @@ class CloudMachine:
     def _answer(self, number: int, request: Request, now: Now, fx: Effects) -> Answer:
         directory = self.directory
         match request:
-            case Attach(twin):
+            case Attach(twin) | Edit(twin) | AwaitStable(twin) | Instruct(twin):
                 return Answer(number, Refused("not_owner", f"only its edge may change {twin}"))
+            case CreateTwin(twin):
+                return Answer(number, directory.create(twin, now, fx))
             case Move(twin, target, key):
                 return Answer(number, directory.move(twin, target, now, fx, key))
             case SetEdge():
@@ -168,7 +174,7 @@ class CloudMachine:
             case NewestEvent():
                 return Answer(number, value=directory.events.newest)
             case WhoOwns(twin):
-                return Answer(number, *directory.where(twin))
+                return Answer(number, *_where(directory, twin))
             case NewestDecision():
                 return Answer(number, value=self._association.newest if self._association else 0)
 
@@ -191,13 +197,18 @@ class CloudMachine:
         return {"twins": [self._twin(twin) for twin in twins], "next": newest}
 
     def _twin(self, twin: str) -> dict[str, Any]:
-        _, where = self.directory.where(twin)
+        _, where = _where(self.directory, twin)
         return {**where, "presence": self._presence.of(twin).state}
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
         blobs = self.directory.snapshots.blobs
         return {"twins": self._phases, "blobs_lacking": lambda: blobs.lacking}
+
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Nothing: the cloud forwards."""
+        return {}
 
     def wants_blob(self, sha256: str) -> bool:
         """Whether this blob is to be kept."""
@@ -233,6 +244,7 @@ class CloudMachine:
         match event:
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)
+                self.directory.edges.reach(edge, event.api, fx)
                 if edge in self.directory.edges:
                     self._presence.places[edge] = event.position
                 if self._association is not None:
@@ -277,3 +289,16 @@ class CloudMachine:
         )
         fx.sends.append(Send(topics.status(CLOUD), status, retain=True))
         self._beat_due_s = now.monotonic_s + HEARTBEAT_PERIOD_S
+
+
+def _where(directory: Directory, twin: str) -> tuple[Refused | None, dict[str, str | int]]:
+    """Which edge owns a twin, at which epoch, where that edge serves HTTP, and where the twin
+    is going."""
+    placed = directory.placements.get(twin)
+    if placed is None:
+        return Refused("unknown_twin", f"there is no twin {twin}"), {}
+    about: dict[str, str | int] = {"twin": twin, "phase": placed.phase}
+    about |= {"owner": placed.owner, "epoch": placed.epoch}
+    going, api = placed.target, directory.edges.api_of(placed.owner)
+    about |= {} if going is None else {"to": going}
+    return None, about | ({} if api is None else {"api": api})

@@ -10,11 +10,13 @@ from edge_node.config import EdgeConfig
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
 from twin_runtime.adapters import blobs_http
+from twin_runtime.adapters.commits_http import Commits
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
+from twin_runtime.adapters.writes_http import writing_router
 from twin_runtime.core import topics
 from twin_runtime.core.messages import Place
 
@@ -29,10 +31,11 @@ def start(config: Path) -> int:
         bound = LogBound(settings.history.rows_max, settings.history.bytes_max)
         edge = Service(
             identity=settings.id,
-            machine=lambda store_id: EdgeMachine(settings.id, store_id, _place(settings)),
+            machine=lambda store_id, api: EdgeMachine(settings.id, store_id, _place(settings), api),
             filters=topics.edge_filters(settings.id),
             store_name="edge.sqlite",
             logs={HISTORY: bound},
+            routes=lambda questions, _: writing_router(Commits(questions.ask, settings.site)),
             blob_routes=blobs_http.writing,
         )
         await run_service(edge, settings)

@@ -42,11 +42,10 @@ def test_an_answer_that_nobody_waits_for_is_let_go() -> None:
     Machine().questions.answer(Answer(7, None))
 
 
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "ANSWER_S", 0.01)
+def test_nobody_waits_for_ever() -> None:
     machine = Machine()
     with pytest.raises(Unavailable, match=r"no answer within 0\.01 s: ask again"):
-        asyncio.run(machine.questions.ask(MOVE))
+        asyncio.run(machine.questions.ask(MOVE, within_s=0.01))
     machine.questions.answer(Answer(machine.heard[0].number, None))
 
 

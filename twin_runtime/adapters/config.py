@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from twin_runtime.core.errors import InvalidConfiguration
@@ -38,10 +38,29 @@ class BusConfig(Configuration):
 
 
 class HttpConfig(Configuration):
-    """Where this process serves HTTP; port 0 takes any free one."""
+    """Where this process serves HTTP; port 0 takes any free one.
+
+    `advertise` is its address as others reach it, if that is another one. With a `token` every
+    write needs it (`tokens.py`); the cloud and its edges share one.
+    """
 
     host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)]
+    advertise: Annotated[str, Field(max_length=255, pattern=r"^https?://[!-~]+[^/]$")] | None = None
+    token: Annotated[SecretStr, Field(min_length=16)] | None = None
+
+    def address(self, port: int) -> str | None:
+        """How others reach this process, that listens on `port`; None: nobody has said, and a
+        wildcard is no address."""
+        if self.advertise is not None or self.host in ("0.0.0.0", "::"):  # noqa: S104 - not bound
+            return self.advertise
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}"
+
+    @property
+    def secret(self) -> str | None:
+        """The token; None: everybody may write."""
+        return None if self.token is None else self.token.get_secret_value()
 
 
 class _Setting(NamedTuple):

@@ -2,7 +2,7 @@
 
 A request is an event among others; its answer comes once what was decided is on disk. A
 machine that is too busy, or whose disk is full, answers late or never: nobody waits longer
-than `ANSWER_S`, and what was asked may still happen. So a request must be one that can be
+than it said, and what was asked may still happen. So a request must be one that can be
 repeated.
 """
 
@@ -23,7 +23,7 @@ class Questions:
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, within_s: float = ANSWER_S) -> Answer:
         """The answer, once it is done or under way, durably, or refused.
 
         Raises:
@@ -36,11 +36,11 @@ class Questions:
         self._waiting[number] = answered
         try:
             self._push((Asked(number, request),))
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 return await answered
         except TimeoutError:
             raise Unavailable(
-                f"no answer within {ANSWER_S:g} s: ask again, it does no harm"
+                f"no answer within {within_s:g} s: ask again, it does no harm"
             ) from None
         finally:
             del self._waiting[number]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic_core import to_json
 
 from twin_runtime.adapters import blobs_http, http_server, metrics, mqtt_bus, things_http
@@ -22,12 +22,14 @@ from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
+from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.job_process import JobProcess
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 from twin_runtime.adapters.stream_http import add_thing_streams, cut_off_the_stalled
+from twin_runtime.adapters.tokens import TokenGuard
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Machine, Send
 from twin_runtime.core.ids import StoreId
@@ -48,6 +50,11 @@ class ServiceMachine(Machine, Protocol):
         """Whether this blob is to be kept."""
         ...
 
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Of twins that left, where the owner serves HTTP."""
+        ...
+
 
 class ServiceConfig(Protocol):
     """What every service is told."""
@@ -64,10 +71,11 @@ class ServiceConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What makes a service the one it is; `machine` is made for the id of its store."""
+    """What makes a service the one it is; `machine` is made for the id of its store and the
+    address at which others reach its HTTP, if they do."""
 
     identity: str
-    machine: Callable[[StoreId], ServiceMachine]
+    machine: Callable[[StoreId, str | None], ServiceMachine]
     filters: list[str]
     store_name: str
     logs: Mapping[str, LogBound] = field(default_factory=dict)
@@ -80,7 +88,8 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
     listener = http_server.bind(config.http.host, config.http.port)
     with open_data_dir(config.data_dir) as folder:
         store = SqliteStore(folder / service.store_name, service.logs)
-        machine = service.machine(store.store_id)
+        address = config.http.address(listener.getsockname()[1])
+        machine = service.machine(store.store_id, address)
         clock, health = SystemClock(), Health()
         view: dict[str, Any] = {}
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
@@ -90,6 +99,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         app = things_http.things_app(
             view, health, recorder.render, config.site, lambda: clock.now().wall_ms
         )
+        _stand_before(app, machine, config)
         changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         cut_off_the_stalled(listener)
@@ -116,6 +126,13 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         await run_process(machine, ports, inbox, beside)
         threads.close()
         store.close()
+
+
+def _stand_before(app: FastAPI, machine: ServiceMachine, config: ServiceConfig) -> None:
+    """What every request passes: the token first, then who sends it elsewhere."""
+    app.add_middleware(Elsewhere, elsewhere=machine.elsewhere, site=config.site)
+    if config.http.secret is not None:
+        app.add_middleware(TokenGuard, token=config.http.secret)
 
 
 def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:

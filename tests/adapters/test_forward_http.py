@@ -1,0 +1,200 @@
+"""Writes at the cloud: sent on to the owner, answered as it answers, or 503."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from twin_runtime.adapters.ditto_http import answer_errors
+from twin_runtime.adapters.forward_http import Forwards
+from twin_runtime.adapters.writes_http import writing_router
+from twin_runtime.core.effects import Answer, CreateTwin, Refused, Request, WhoOwns
+from twin_runtime.core.limits import FORWARDS_MAX
+
+API = "http://10.0.0.1:8421"
+THING = "/api/2/things/site:d-1"
+ROOM = THING + "/attributes/room"
+
+
+class Cloud:
+    """A cloud whose directory knows `d-1` at e-1; edges answer as a test says."""
+
+    def __init__(self) -> None:
+        self.owned: dict[str, dict[str, Any]] = {
+            "d-1": {"twin": "d-1", "phase": "owned", "owner": "e-1", "epoch": 1, "api": API}
+        }
+        self.is_full = False
+        self.sent: list[httpx.Request] = []
+        self.edge: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(
+            204, headers={"ETag": '"hash:1"'}
+        )
+
+    async def _ask(self, request: Request, within_s: float = 5.0) -> Answer:
+        assert within_s > 0
+        if isinstance(request, CreateTwin):
+            if self.is_full:
+                return Answer(1, Refused("no_edge", "no edge can take it"))
+            self.owned[request.twin] = {**self.owned["d-1"], "phase": "activating"}
+            return Answer(1)
+        assert isinstance(request, WhoOwns)
+        where = self.owned.get(request.twin)
+        if where is None:
+            return Answer(1, Refused("unknown_twin", "there is no such twin"))
+        answered = dict(where)
+        if request.twin != "d-1":
+            where["phase"] = "owned"  # by the next time
+        return Answer(1, value=answered)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        return self.edge(request)
+
+    def does(self, *requests: tuple[str, str], **content: Any) -> list[httpx.Response]:
+        """All at once."""
+
+        async def ask() -> list[httpx.Response]:
+            edges = httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
+            app = FastAPI()
+            answer_errors(app)
+            app.include_router(writing_router(Forwards(self._ask, "site", edges, "secret")))
+            transport = httpx.ASGITransport(app)
+            async with edges, httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+                asked = (client.request(*each, **content) for each in requests)
+                return list(await asyncio.gather(*asked))
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def refused(answer: httpx.Response, status: int, said: str) -> None:
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert said in answer.text
+    if status == 503:
+        assert answer.headers["retry-after"] == "1"
+
+
+def test_a_write_reaches_its_owner_with_all_that_it_says_and_the_token(cloud: Cloud) -> None:
+    headers = {"If-Match": '"hash:0"', "X-Other": "1"}
+    path = ROOM + "?requested-acks=twin-persisted&timeout=2s"
+    (answer,) = cloud.does(("PUT", path), json={"a": 1}, headers=headers)
+    assert (answer.status_code, answer.headers["etag"]) == (204, '"hash:1"')
+    (sent,) = cloud.sent
+    assert (str(sent.url), sent.method, sent.content) == (API + path, "PUT", b'{"a":1}')
+    assert sent.headers["authorization"] == "Bearer secret"
+    assert sent.headers["if-match"] == '"hash:0"'
+    assert "x-other" not in sent.headers
+
+
+def test_the_owners_refusal_is_the_answer(cloud: Cloud) -> None:
+    body = {"status": 412, "error": "things:precondition.failed", "message": "m"}
+    cloud.edge = lambda _: httpx.Response(412, json=body)
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    assert (answer.status_code, answer.json()) == (412, body)
+
+
+def test_an_attribute_that_was_not_there_is_made_at_our_address(cloud: Cloud) -> None:
+    cloud.edge = lambda _: httpx.Response(201, json=1, headers={"Location": API + ROOM})
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    assert (answer.status_code, answer.json(), answer.headers["location"]) == (201, 1, ROOM)
+
+
+def test_an_owner_that_is_away_is_asked_again_in_a_second(cloud: Cloud) -> None:
+    for error, said in (
+        (httpx.ConnectError("refused"), "cannot be reached"),
+        (httpx.ReadError("reset"), "read whether it is done"),
+    ):
+
+        def fail(_: httpx.Request, error: Exception = error) -> httpx.Response:
+            raise error
+
+        cloud.edge = fail
+        (answer,) = cloud.does(("PUT", ROOM), json=1)
+        refused(answer, 503, said)
+
+
+def test_an_owner_that_has_just_let_go_is_asked_again_in_a_second(cloud: Cloud) -> None:
+    gone = {"status": 404, "error": "things:thing.notfound"}
+    for answered in (
+        httpx.Response(307, headers={"Location": "x"}),
+        httpx.Response(404, json=gone),
+    ):
+        cloud.edge = lambda _, answered=answered: answered
+        (answer,) = cloud.does(("PUT", ROOM), json=1)
+        refused(answer, 503, "just let go")
+
+
+def test_an_owner_that_serves_nowhere_is_said(cloud: Cloud) -> None:
+    del cloud.owned["d-1"]["api"]
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    refused(answer, 503, "advertise")
+
+
+def test_an_owner_with_another_token_is_the_operators_mistake(cloud: Cloud) -> None:
+    body = {"status": 403, "error": "gateway:authentication.forbidden"}
+    cloud.edge = lambda _: httpx.Response(403, json=body)
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    refused(answer, 502, "another token")
+
+
+def test_putting_a_thing_that_nobody_has_heard_of_makes_it(cloud: Cloud) -> None:
+    (answer,) = cloud.does(("PUT", "/api/2/things/site:d-new"), json={"attributes": {"a": 1}})
+    assert (answer.status_code, answer.headers["location"]) == (201, "/api/2/things/site:d-new")
+    assert [str(sent.url) for sent in cloud.sent] == [API + "/api/2/things/site:d-new"]
+
+
+@pytest.mark.parametrize("method, path, status", [
+    ("PUT", "/api/2/things/d-9/attributes/a", 404),
+    ("PATCH", "/api/2/things/d-9", 404),
+    ("PUT", "/api/2/things/no-device", 404),
+    ("PUT", "/api/2/things/d-9?condition=eq(", 400),
+    ("PUT", "/api/2/things/d-9?requested-acks=all", 400),
+    ("POST", "/api/2/things/d-9/inbox/messages/blink", 404),
+])  # fmt: skip
+def test_nothing_else_makes_a_twin(cloud: Cloud, method: str, path: str, status: int) -> None:
+    (answer,) = cloud.does((method, path), json={})
+    assert answer.status_code == status
+    assert (list(cloud.owned), cloud.sent) == (["d-1"], [])
+
+
+def test_a_body_that_cannot_be_used_makes_no_twin(cloud: Cloud) -> None:
+    headers = {"Content-Type": "application/json"}
+    (answer,) = cloud.does(("PUT", "/api/2/things/d-9"), content=b"{", headers=headers)
+    assert answer.status_code == 400
+    assert list(cloud.owned) == ["d-1"]
+
+
+def test_a_directory_that_can_make_none_says_why(cloud: Cloud) -> None:
+    cloud.is_full = True
+    (answer,) = cloud.does(("PUT", "/api/2/things/d-9"), json={})
+    refused(answer, 503, "no edge can take it")
+
+
+def test_a_twin_that_stays_on_its_way_is_given_up(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twin_runtime.adapters.forward_http.FORWARD_PAUSE_S", 0.5)
+    cloud.owned["d-1"]["phase"] = "activating"
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    refused(answer, 503, "on its way")
+
+
+def test_no_more_writes_are_on_their_way_than_edges_take(cloud: Cloud) -> None:
+    cloud.owned["d-1"]["phase"] = "activating"
+    answers = cloud.does(*[("PUT", ROOM)] * (FORWARDS_MAX + 1), json=1)
+    busy = [answer for answer in answers if "already" in answer.text]
+    assert len(busy) == 1
+    refused(busy[0], 503, "on their way to edges")
+
+
+def test_a_command_is_sent_on_without_a_body_too(cloud: Cloud) -> None:
+    cloud.edge = lambda _: httpx.Response(200, json={"outcome": "done"})
+    (answer,) = cloud.does(("POST", THING + "/inbox/messages/blink?timeout=3"))
+    assert answer.json() == {"outcome": "done"}
+    assert cloud.sent[0].content == b""

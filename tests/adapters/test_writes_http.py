@@ -1,0 +1,249 @@
+"""Writing over HTTP, before a real machine: statuses, entity tags, bad input, waiting."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge_node.an_edge import Edge, activate, stable
+from tests.edge_node.test_desires import DESCRIPTION
+from twin_runtime.adapters import things_http
+from twin_runtime.adapters.commits_http import Commits
+from twin_runtime.adapters.elsewhere_http import Elsewhere
+from twin_runtime.adapters.tokens import TokenGuard
+from twin_runtime.adapters.writes_http import writing_router
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import (
+    Answer,
+    Asked,
+    Connected,
+    Effects,
+    Message,
+    Request,
+)
+from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.limits import EDITED_BYTES_MAX, PACKET_BYTES_MAX
+from twin_runtime.core.messages import Outcome, StateReport, Window
+from twin_runtime.core.orders import Release, Seal
+from twin_runtime.ports import Health
+
+THING = "/api/2/things/site:d-1"
+ROOM = THING + "/attributes/room"
+PERIOD = THING + "/features/period_s/desiredProperties/value"
+TOKEN = "a-token-of-some-length"
+
+
+class Site:
+    """An edge with `d-1`, its HTTP, and a cloud that does what a test says."""
+
+    def __init__(self) -> None:
+        self.edge = Edge()
+        self.view: dict[str, Any] = {}
+        self.handle(activate("d-1"), Connected())
+        said = StateReport(seq=1, observed_ms=5, description=DESCRIPTION, features={"mode": "eco"})
+        window = Window(epoch=1, session=7, reports=(said,))
+        self.handle(Message(topics.report("e-1", "d-1"), messages.encode(window)))
+        self.then: list[Message] = []  # heard after each question
+        self.app = things_http.things_app(
+            self.view, Health(ready=True), lambda: b"", "site", lambda: 0
+        )
+        self.app.include_router(writing_router(Commits(self._ask, "site")))
+
+    def handle(self, *events: Any) -> Effects:
+        fx = self.edge.handle(*events)
+        for key, value in fx.shown:
+            self.view[key] = value
+            if value is None:
+                del self.view[key]
+        return fx
+
+    async def _ask(self, request: Request, within_s: float = 5.0) -> Answer:
+        assert within_s > 0
+        answers = self.handle(Asked(7, request)).answers
+        if not answers:
+            answers = self.handle(*self.then).answers
+        if not answers:
+            raise Unavailable(f"no answer within {within_s:g} s: ask again")
+        (answer,) = answers
+        return answer
+
+    def does(self, method: str, path: str, app: Any = None, **request: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app or self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://edge") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_what_is_put_is_read_with_the_tag_that_was_answered(site: Site) -> None:
+    put = site.does("PUT", ROOM, json={"name": "north"})
+    assert (put.status_code, put.json()) == (201, {"name": "north"})
+    assert put.headers["location"] == ROOM
+    got = site.does("GET", ROOM)
+    assert (got.json(), got.headers["etag"]) == ({"name": "north"}, put.headers["etag"])
+    again = site.does("PUT", ROOM, json="south")
+    assert (again.status_code, again.content) == (204, b"")
+    assert site.does("DELETE", ROOM).status_code == 204
+    assert site.does("GET", ROOM).status_code == 404
+
+
+def test_a_thing_is_patched_by_the_tag_of_its_epoch_and_revision(site: Site) -> None:
+    merge = {"Content-Type": "application/merge-patch+json"}
+    seen = site.does("GET", THING).headers["etag"]
+    patch = {"attributes": {"room": "north"}}
+    done = site.does("PATCH", THING, json=patch, headers={**merge, "If-Match": seen})
+    assert (done.status_code, done.headers["etag"]) == (204, '"rev:1.2"')
+    stale = site.does("PATCH", THING, json={"attributes": {"a": 1}}, headers={"If-Match": seen})
+    assert (stale.status_code, stale.json()["error"]) == (412, "things:precondition.failed")
+    assert site.does("GET", THING).json()["attributes"]["room"] == "north"
+
+
+def test_what_is_there_is_not_made_again(site: Site) -> None:
+    first = site.does("PUT", ROOM, json=1, headers={"If-None-Match": "*"})
+    again = site.does("PUT", ROOM, json=2, headers={"If-None-Match": "*"})
+    assert (first.status_code, again.status_code) == (201, 412)
+
+
+def test_a_condition_is_an_expression_on_the_thing(site: Site) -> None:
+    eco = {"condition": 'eq(features/mode/properties/value,"eco")'}
+    assert site.does("PUT", ROOM, json=1, params=eco).status_code == 201
+    other = {"condition": 'eq(features/mode/properties/value,"x")'}
+    assert site.does("PUT", ROOM, json=2, params=other).status_code == 412
+    bad = site.does("PUT", ROOM, json=2, params={"condition": "eq(features"})
+    assert (bad.status_code, bad.json()["error"]) == (400, "rql.expression.invalid")
+
+
+def test_a_desired_value_is_shown_as_pending(site: Site) -> None:
+    assert site.does("PUT", PERIOD, json=2).status_code == 201
+    feature = site.does("GET", THING).json()["features"]["period_s"]
+    assert feature["desiredProperties"] == {"value": 2}
+    assert feature["desiredState"] == {"state": "pending", "number": 2}
+
+
+def test_a_thing_may_name_itself_and_no_other(site: Site) -> None:
+    mine = {"thingId": "site:d-1", "attributes": {"a": 1}}
+    assert site.does("PUT", THING, json=mine).status_code == 204
+    other = site.does("PUT", THING, json={**mine, "thingId": "site:d-2"})
+    assert (other.status_code, other.json()["error"]) == (400, "things:value.invalid")
+
+
+@pytest.mark.parametrize("method, path, body, status", [
+    ("PUT", THING + "/features/mode/properties/value", '"x"', 403),
+    ("PUT", THING + "/features/mode", "{}", 403),
+    ("PUT", THING + "/attributes/description", "{}", 403),
+    ("PUT", THING + "/features/none/desiredProperties/value", "1", 404),
+    ("PUT", THING + "/features/mode/desiredProperties/value", "1", 400),
+    ("PUT", ROOM, '{"a": NaN}', 400),
+    ("PUT", ROOM, "{", 400),
+    ("PUT", ROOM, "", 400),
+    ("PUT", ROOM, "[" * 500 + "]" * 500, 400),
+    ("PUT", ROOM, '"\\ud800"', 400),
+    ("PUT", THING + "/attributes/..%2F..%2Fetc", "1", 201),
+    ("PUT", THING + "/attributes/" + "x" * 10_000, "1", 400),
+    ("PUT", THING + "/attributes/a%00b", "1", 400),
+    ("PUT", ROOM, '"' + "x" * EDITED_BYTES_MAX + '"', 413),
+    ("PUT", ROOM, " " * (PACKET_BYTES_MAX + 1), 413),
+    ("DELETE", ROOM, None, 404),
+    ("PUT", "/api/2/things/d-2/attributes/a", "1", 404),
+    ("PUT", "/api/2/things/<script>/attributes/a", "1", 404),
+    ("PUT", "/api/2/things/other:d-1/attributes/a", "1", 404),
+    ("DELETE", THING, None, 405),
+    ("PUT", ROOM + "?requested-acks=search-persisted", "1", 400),
+    ("PUT", ROOM + "?requested-acks=twin-persisted&timeout=1h", "1", 400),
+])  # fmt: skip
+def test_bad_input_has_one_clear_answer(
+    site: Site, method: str, path: str, body: str | None, status: int
+) -> None:
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    answer = site.does(method, path, content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    if status >= 400:
+        assert answer.json()["status"] == status
+        assert set(answer.json()) == {"status", "error", "message", "description"}
+        assert len(answer.content) < 1_000
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a" * 300])
+def test_a_body_of_another_type_is_refused(site: Site, kind: str) -> None:
+    answer = site.does("PUT", ROOM, content="1", headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["error"]) == (415, "mediatype.unsupported")
+    patch = site.does("PUT", ROOM, json=1, headers={"Content-Type": "application/merge-patch+json"})
+    assert patch.status_code == 415
+
+
+def test_a_twin_that_moves_is_to_be_asked_again_in_a_second(site: Site) -> None:
+    order = Seal(store="s-1", twin="d-1", epoch=1)
+    site.handle(Message(topics.order("e-1"), messages.encode(order)))
+    answer = site.does("PUT", ROOM, json=1)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_persisted_write_is_answered_when_the_cloud_has_it(site: Site) -> None:
+    wait = {"requested-acks": "twin-persisted", "timeout": "500ms"}
+    late = site.does("PUT", ROOM, json=1, params=wait)
+    assert (late.status_code, late.json()["error"]) == (408, "acknowledgement:timeout")
+    assert site.does("GET", ROOM).json() == 1, "the write stands"
+    site.then = [stable(2)]
+    assert site.does("PUT", ROOM, json=1, params=wait).status_code == 204
+
+
+def test_who_asks_for_a_twin_that_left_is_sent_after_it(site: Site) -> None:
+    order = Release(store="s-1", twin="d-1", epoch=2, api="http://10.0.0.2:8421")
+    site.handle(Message(topics.order("e-1"), messages.encode(order)))
+    app = Elsewhere(site.app, site.edge.machine.elsewhere, "site")
+    for method, path in (("GET", THING), ("PUT", ROOM + "?timeout=5")):
+        answer = site.does(method, path, app, json=1)
+        assert answer.status_code == 307
+        assert answer.headers["location"] == "http://10.0.0.2:8421" + path
+    assert site.does("GET", "/api/2/things/d-3", app).status_code == 404
+
+
+def test_a_token_guards_every_write_and_no_read(site: Site) -> None:
+    app = TokenGuard(site.app, TOKEN)
+    assert site.does("GET", THING, app).status_code == 200
+    for path in (ROOM, "/api/v1/moves", "/nothing"):
+        without = site.does("POST", path, app)
+        assert (without.status_code, without.headers["www-authenticate"][:6]) == (401, "Bearer")
+        for wrong in ("Bearer no", f"Basic {TOKEN}", TOKEN, "Bearer \xe9"):
+            headers = {"Authorization": wrong.encode("latin-1")}
+            assert site.does("POST", path, app, headers=headers).status_code == 403
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    assert site.does("PUT", ROOM, app, json=1, headers=right).status_code == 201
+
+
+BLINK = THING + "/inbox/messages/blink"
+
+
+@pytest.mark.parametrize("outcome, status", [("done", 200), ("rejected", 409), ("expired", 409)])
+def test_a_command_is_answered_with_its_outcome(site: Site, outcome: Any, status: int) -> None:
+    said = Outcome(number=2, outcome=outcome, reason="so")
+    told = StateReport(seq=2, observed_ms=6, outcomes={"commands/blink": said})
+    window = Window(epoch=1, session=7, reports=(told,))
+    site.then = [Message(topics.report("e-1", "d-1"), messages.encode(window))]
+    answer = site.does("POST", BLINK, json={"times": 3})
+    assert answer.status_code == status
+    assert "so" in answer.text
+
+
+@pytest.mark.parametrize("path, body, status", [
+    (BLINK, [1], 400),
+    (BLINK, {"a": {"b": 1}}, 400),
+    (BLINK, {"a": "x" * 300}, 400),
+    (BLINK + "?timeout=0", {}, 400),
+    (BLINK + "?timeout=3600", {}, 400),
+    (THING + "/inbox/messages/Blink!", {}, 400),
+    ("/api/2/things/d-9/inbox/messages/blink", {}, 404),
+])  # fmt: skip
+def test_a_bad_command_is_not_sent(site: Site, path: str, body: Any, status: int) -> None:
+    assert site.does("POST", path, json=body).status_code == status
+
+
+def test_a_command_that_nobody_answers_is_given_up(site: Site) -> None:
+    assert site.does("POST", BLINK).status_code == 503

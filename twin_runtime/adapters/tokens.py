@@ -1,0 +1,48 @@
+"""A token, once configured, guards every write.
+
+Whoever writes says `Authorization: Bearer TOKEN`: without it 401, with another one 403.
+Reading is free. The guard stands before all routes, so that none can forget it.
+"""
+
+from hmac import compare_digest
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from twin_runtime.adapters.ditto_http import Json
+from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TokenGuard:
+    """ASGI middleware: lets requests through to `app` that read, or bring `token`."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._app
+        if scope["type"] == "http" and scope["method"] not in _READING:
+            request = Request(scope)
+            said = request.headers.get("authorization")
+            if said is None:
+                answer = _refused(request, 401, "unauthenticated", "Writing needs a token.")
+            elif not compare_digest(said.encode(), self._expected):
+                answer = _refused(request, 403, "forbidden", "This token is not the one.")
+        await answer(scope, receive, send)
+
+
+def _refused(request: Request, status: int, code: str, text: str) -> Response:
+    advice = "Send the token of the [http] table as Authorization: Bearer TOKEN."
+    if request.url.path.startswith(OUR_PREFIX):
+        answer = problem(status, code, f"{text} {advice}")
+    else:
+        body = {"status": status, "error": f"gateway:authentication.{code}", "message": text}
+        answer = Json(to_json({**body, "description": advice}), status)
+    if status == 401:  # noqa: PLR2004 - the one that must say how
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="diten"'
+    return answer

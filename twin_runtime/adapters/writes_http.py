@@ -1,0 +1,243 @@
+"""HTTP for writing: what people may write of a thing, in the dialect of Eclipse Ditto.
+
+    PUT, PATCH          /api/2/things/{id}
+    PUT, PATCH, DELETE  …/attributes, …/attributes/{path}, …/features/{f}/desiredProperties,
+                        …/desiredProperties/value; PATCH of …/features and …/features/{f}
+    POST                …/inbox/messages/{subject}: a command to the device
+
+A body is JSON, for PATCH a merge patch (RFC 7396). `If-Match`, `If-None-Match` and `condition`
+are checked in the commit that writes (412). The answer comes when the write is on the owner's
+disk: 201 where there was nothing, else 204, with the `ETag` of what is there now; with
+`requested-acks=twin-persisted` it comes when the cloud has a checkpoint of it too, or 408.
+
+A command is answered with its outcome: 200 done, 409 rejected, 408 nobody knows.
+
+An edge does all this (`commits_http.py`); the cloud forwards it to the owner (`forward_http.py`).
+"""
+
+from dataclasses import dataclass
+from re import compile as pattern
+from typing import Annotated, Any, NamedTuple, Protocol
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
+
+from twin_runtime.adapters.ditto_http import DittoError, no_thing, refusal
+from twin_runtime.adapters.http_problem import UNAVAILABLE, small_body
+from twin_runtime.adapters.reading import ConditionQuery, condition_asked
+from twin_runtime.core.effects import Guard
+from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
+from twin_runtime.core.limits import ACK_WAIT_S, ACK_WAIT_S_MAX, PACKET_BYTES_MAX
+from twin_runtime.core.thing import path_of
+
+THING = "/api/2/things/{thing_id}"
+FEATURE = THING + "/features/{feature_id}"
+MESSAGES = THING + "/inbox/messages/{subject}"
+PERSISTED = "twin-persisted"
+
+_TWIN = pattern(TWIN_PATTERN)
+_SUBJECT = pattern(FEATURE_PATTERN)
+_TIMEOUT = pattern(r"(\d{1,6})(ms|s|m)?")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
+_JSON = frozenset({"application/json"})
+_TYPES = {"PUT": _JSON, "POST": _JSON, "PATCH": _JSON | {"application/merge-patch+json"}}
+TimeoutQuery = Annotated[
+    str | None, Query(alias="timeout", description="how long to wait: 10, 10s, 500ms, 1m")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a write says beside its path and its body."""
+
+    condition: ConditionQuery = None
+    if_match: Annotated[str | None, Header()] = None
+    if_none_match: Annotated[str | None, Header()] = None
+    requested_acks: Annotated[
+        str | None, Query(alias="requested-acks", description="twin-persisted: wait for the cloud")
+    ] = None
+    timeout: TimeoutQuery = None
+
+    def guard(self) -> Guard:
+        """What must hold in the commit."""
+        holds = None if self.condition is None else condition_asked(self.condition)
+        return Guard(self.if_match or "", self.if_none_match or "", holds)
+
+    def patience_s(self) -> float | None:
+        """How long to wait for the cloud; None: not at all."""
+        if self.requested_acks is None:
+            return None
+        if self.requested_acks != PERSISTED:
+            known = f"only {PERSISTED} is known"
+            raise bad_value(f"requested-acks = {self.requested_acks[:60]!r}: {known}")
+        return wait_s(self.timeout)
+
+
+class Content(NamedTuple):
+    """A body as it came, and the JSON in it."""
+
+    raw: bytes
+    value: Any
+
+
+class Carrier(Protocol):
+    """Who does it: an edge commits, the cloud forwards."""
+
+    async def edit(
+        self, request: Request, thing_id: str, path: tuple[str, ...], said: Conditions
+    ) -> Response:
+        """PUT, PATCH or DELETE of what stands at `path` of a thing."""
+        ...
+
+    async def command(
+        self, request: Request, thing_id: str, subject: str, within_s: float
+    ) -> Response:
+        """Let a device obey."""
+        ...
+
+
+_Asked = Annotated[Conditions, Depends()]
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The handlers; what they are asked the `carrier` does."""
+
+    carrier: Carrier
+
+    async def thing(self, request: Request, thing_id: str, said: _Asked) -> Response:
+        """All that people may write of a thing."""
+        return await self.carrier.edit(request, thing_id, (), said)
+
+    async def attributes(self, request: Request, thing_id: str, said: _Asked) -> Response:
+        """All attributes."""
+        return await self.carrier.edit(request, thing_id, ("attributes",), said)
+
+    async def attribute(self, request: Request, thing_id: str, path: str, said: _Asked) -> Response:
+        """One attribute, or what is below it: a JSON pointer."""
+        return await self.carrier.edit(request, thing_id, ("attributes", *path_of(path)), said)
+
+    async def features(self, request: Request, thing_id: str, said: _Asked) -> Response:
+        """What is wanted of several features."""
+        return await self.carrier.edit(request, thing_id, ("features",), said)
+
+    async def feature(
+        self, request: Request, thing_id: str, feature_id: str, said: _Asked
+    ) -> Response:
+        """What is wanted of a feature; what it reports is read-only."""
+        return await self.carrier.edit(request, thing_id, ("features", feature_id), said)
+
+    async def part(
+        self, request: Request, thing_id: str, feature_id: str, path: str, said: _Asked
+    ) -> Response:
+        """A part of a feature: `desiredProperties`, its `value`; what it reports is read-only."""
+        return await self.carrier.edit(
+            request, thing_id, ("features", feature_id, *path_of(path)), said
+        )
+
+    async def command(
+        self, request: Request, thing_id: str, subject: str, wait: TimeoutQuery = None
+    ) -> Response:
+        """Let the device obey a command, at most once and only in time."""
+        if not _SUBJECT.fullmatch(subject):
+            raise bad_value(f"{subject[:64]!r} is no command's name: use a-z, 0-9 and '_'")
+        return await self.carrier.command(request, thing_id, subject, wait_s(wait))
+
+
+def writing_router(carrier: Carrier) -> APIRouter:
+    """The routes; see `Writes`."""
+    writes = Writes(carrier)
+    router = APIRouter()
+    for method in ("PUT", "PATCH"):
+        _write(router, method, THING, writes.thing)
+    for method in ("PUT", "PATCH", "DELETE"):
+        _write(router, method, THING + "/attributes", writes.attributes)
+        _write(router, method, THING + "/attributes/{path:path}", writes.attribute)
+        _write(router, method, THING + "/features", writes.features)
+        _write(router, method, FEATURE, writes.feature)
+        _write(router, method, FEATURE + "/{path:path}", writes.part)
+    _write(router, "POST", MESSAGES, writes.command)
+    return router
+
+
+def twin_of(thing_id: str, site: str) -> str:
+    """The twin's id, or 404."""
+    twin = thing_id.removeprefix(f"{site}:")
+    if not _TWIN.fullmatch(twin):
+        raise no_thing(thing_id)
+    return twin
+
+
+def wait_s(timeout: str | None) -> float:
+    """How long a request waits: a number with `ms`, `s` or `m`; without one of seconds."""
+    if timeout is None:
+        return ACK_WAIT_S
+    found = _TIMEOUT.fullmatch(timeout)
+    waited_s = int(found[1]) * _UNIT_S[found[2]] if found else 0.0
+    if not 0 < waited_s <= ACK_WAIT_S_MAX:
+        raise bad_value(
+            f"timeout = {timeout[:20]!r}: write 10, 10s or 500ms, up to {ACK_WAIT_S_MAX:g}s"
+        )
+    return waited_s
+
+
+def unavailable_now(text: str) -> HTTPException:
+    """503: ask again soon."""
+    error = refusal(UNAVAILABLE, "things:thing.unavailable", text, "Ask again in a second.")
+    error.headers = {"Retry-After": "1"}
+    return error
+
+
+def _write(router: APIRouter, method: str, path: str, endpoint: Any) -> None:
+    content: dict[str, Any] = {name: {"schema": {}} for name in sorted(_TYPES.get(method, ()))}
+    body = {"requestBody": {"required": True, "content": content}} if content else {}
+    said: dict[int | str, dict[str, Any]] = {
+        status: {"model": DittoError} for status in (400, 403, 404, 408, 409, 412, 413, 415, 503)
+    }
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        status_code=200 if method == "POST" else 204,
+        responses=said | ({201: {"description": "There was nothing."}} if method == "PUT" else {}),
+        openapi_extra=body,
+        response_class=Response,
+    )
+
+
+async def _body_of(request: Request) -> bytes:
+    """The body, or 413."""
+    try:
+        body = await small_body(request)
+    except ClientDisconnect:
+        raise bad_value("the body was cut off") from None
+    if len(body) > PACKET_BYTES_MAX:
+        text = f"The body is larger than {PACKET_BYTES_MAX} bytes."
+        raise refusal(413, "things:thing.toolarge", text, "What is large is a blob.")
+    return body
+
+
+def has_body(request: Request) -> bool:
+    """Whether anything comes beside the head."""
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+async def content_of(request: Request) -> Content:
+    """The body and the JSON in it, or 400, 413, 415."""
+    kinds = _TYPES[request.method]
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if kind.lower() not in kinds:
+        text = f"A body of {kind[:60]!r} cannot be used."
+        raise refusal(415, "mediatype.unsupported", text, f"Send {' or '.join(sorted(kinds))}.")
+    raw = await _body_of(request)
+    try:
+        return Content(raw, from_json(raw, allow_inf_nan=False))
+    except ValueError as error:
+        raise bad_value(f"the body is not JSON: {str(error)[:100]}") from None
+
+
+def bad_value(text: str) -> HTTPException:
+    """400: what is written, or how, cannot be used."""
+    return refusal(400, "things:value.invalid", f"{text}.", "docs/api.md says what may be written.")
