@@ -161,6 +161,7 @@ def _new_client(subscriber: Subscriber, deliver: Deliver) -> aiomqtt.Client:
         subscriber.host,
         subscriber.port,
         identifier=subscriber.client_id,
+        username=subscriber.client_id,  # what a broker's access rules are written for
         protocol=aiomqtt.ProtocolVersion.V311,
         clean_session=True,
         will=will and aiomqtt.Will(will.topic, will.payload, qos=0, retain=will.retain),

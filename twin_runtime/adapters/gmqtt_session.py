@@ -134,6 +134,7 @@ def _new_client(
         will_message=will and gmqtt.Message(will.topic, will.payload, qos=0, retain=will.retain),
         logger=_logger(lambda why: _end(lost, why)),
     )
+    client.set_auth_credentials(subscriber.client_id)  # what access rules are written for
     client.reconnect_retries = _NEVER
 
     def on_message(_: object, topic: str | bytes, payload: bytes, *__: object) -> None:
