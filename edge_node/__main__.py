@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from edge_node.config import EdgeConfig
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
+from edge_node.recall import Recall
 from twin_runtime.adapters import blobs_http
 from twin_runtime.adapters.commits_http import Commits
 from twin_runtime.adapters.config import load_config
@@ -19,6 +21,7 @@ from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.adapters.writes_http import writing_router
 from twin_runtime.core import topics
 from twin_runtime.core.messages import Place
+from twin_runtime.ports import Store
 
 
 def start(config: Path) -> int:
@@ -37,10 +40,16 @@ def start(config: Path) -> int:
             logs={HISTORY: bound},
             routes=lambda questions, _: writing_router(Commits(questions.ask, settings.site)),
             blob_routes=blobs_http.writing,
+            states=_recall,
+            values=_recall,
         )
         await run_service(edge, settings)
 
     return exit_code(body)
+
+
+def _recall(store: Store) -> Recall:
+    return Recall(partial(store.scan, HISTORY))
 
 
 def _place(settings: EdgeConfig) -> Place | None:

@@ -31,7 +31,7 @@ from twin_runtime.core.limits import (
     STORE_PAGE_ROWS_MAX,
 )
 from twin_runtime.core.messages import DesiredState
-from twin_runtime.core.recorded import Position, Recorded
+from twin_runtime.core.recorded import Page, Position, Recorded
 from twin_runtime.core.shape import Kind, accepts
 from twin_runtime.core.twin import Twin, apply_window
 from twin_runtime.ports import LogEntry
@@ -87,9 +87,7 @@ class Recall:
         twin = thing.twin
         return min((held.first + 1 for held in self._epochs(twin)), default=twin.revision)
 
-    def values(
-        self, thing: Thing, feature: str, from_ms: int, after: Position
-    ) -> Iterator[list[Recorded]]:
+    def values(self, thing: Thing, feature: str, from_ms: int, after: Position) -> Iterator[Page]:
         """What was reported of a feature after a position, oldest first, a page of the log at a
         time: `from_ms` says where to begin to look."""
         twin = thing.twin
@@ -105,7 +103,8 @@ class Recall:
             if held.epoch == after.epoch:
                 number = max(number, after.revision)
             for page in self._pages(twin.twin, held, number):
-                yield [each for entry in page for each in _reported(entry, held, feature, kind)]
+                rows = [each for entry in page for each in _reported(entry, held, feature, kind)]
+                yield Page(Position(held.epoch, page[-1].number), rows)
 
     # --- the log --------------------------------------------------------------------------
 

@@ -138,22 +138,22 @@ def test_a_twin_that_was_away_is_known_at_both_stays_and_not_in_between(edge: Lo
     ]
     assert recall.at_time(thing, WALL_MS + 5_000) is not None
     assert recall.at_time(thing, WALL_MS + 50_000) is None
-    rows = [row for page in recall.values(thing, "level_m", 0, Position(0, 0)) for row in page]
+    rows = [row for page in recall.values(thing, "level_m", 0, Position(0, 0)) for row in page.rows]
     assert [row.value for row in rows] == [seq / 4 for seq in (*range(1, 11), *range(51, 61))]
 
 
 def test_values_begin_where_they_are_asked_for(edge: LoggedEdge) -> None:
     live_a_little(edge, 1, 300)
     pages = edge.recall.values(edge.thing, "level_m", WALL_MS + 250_000, Position(0, 0))
-    first = next(pages)[0]
+    first = next(pages).rows[0]
     assert first.value * 4 == 191, "a minute before it, since clocks differ"
     after = edge.recall.values(edge.thing, "level_m", 0, first.at)
-    assert next(after)[0].value == first.value + 0.25
+    assert next(after).rows[0].value == first.value + 0.25
 
 
 def test_values_that_were_refused_were_never_the_twins(edge: LoggedEdge) -> None:
     edge.handle(report(1, level_m=1.0), report(2, level_m="high"), report(3, level_m=None))
     pages = edge.recall.values(edge.thing, "level_m", 0, Position(0, 0))
-    rows = [(row.value, row.quality) for page in pages for row in page]
+    rows = [(row.value, row.quality) for page in pages for row in page.rows]
     assert rows == [(1.0, "good"), (None, "uncertain")]
     assert list(edge.recall.values(edge.thing, "depth_m", 0, Position(0, 0))) == []

@@ -24,6 +24,7 @@ from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
+from twin_runtime.adapters.history_http import States, Values, add_past_states, history_router
 from twin_runtime.adapters.job_process import JobProcess
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
@@ -35,6 +36,7 @@ from twin_runtime.core.effects import Machine, Send
 from twin_runtime.core.ids import StoreId
 from twin_runtime.core.messages import Status
 from twin_runtime.core.thing import thing_of
+from twin_runtime.core.thing_description import Access
 from twin_runtime.ports import Health, Ports, Store
 from twin_runtime.shell import Inbox
 
@@ -80,6 +82,8 @@ class Service:
     store_name: str
     logs: Mapping[str, LogBound] = field(default_factory=dict)
     routes: Callable[[Questions, Store], APIRouter] | None = None  # what else is served over HTTP
+    states: Callable[[Store], States] | None = None  # who rebuilds twins as they were
+    values: Callable[[Store], Values] | None = None  # who reads what was reported of them
     blob_routes: Callable[[BlobRoutes], APIRouter] = blobs_http.reading
 
 
@@ -97,12 +101,14 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         readings |= _own_readings(health, folder)
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(
-            view, health, recorder.render, config.site, lambda: clock.now().wall_ms
+            *(view, health, recorder.render, config.site),
+            *(lambda: clock.now().wall_ms, access_of(config, config.http.advertise or "")),
         )
         _stand_before(app, machine, config)
         changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         cut_off_the_stalled(listener)
+        _add_past(app, service, store, view, config.site)
         inbox = Inbox()
         questions = Questions(inbox.push)
         if service.routes is not None:
@@ -126,6 +132,22 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         await run_process(machine, ports, inbox, beside)
         threads.close()
         store.close()
+
+
+def _add_past(
+    app: FastAPI, service: Service, store: Store, view: Mapping[str, Any], site: str
+) -> None:
+    if service.states is not None:
+        add_past_states(app, service.states(store), view, site)
+    if service.values is not None:
+        app.include_router(history_router(service.values(store), view))
+
+
+def access_of(config: ServiceConfig, http: str) -> Access:
+    """Where twins are reached, for their Thing Descriptions; `http` is our own address."""
+    host = f"[{config.bus.host}]" if ":" in config.bus.host else config.bus.host
+    has_token = config.http.secret is not None
+    return Access(http, f"mqtt://{host}:{config.bus.port}", has_token=has_token)
 
 
 def _stand_before(app: FastAPI, machine: ServiceMachine, config: ServiceConfig) -> None:

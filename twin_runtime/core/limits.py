@@ -209,9 +209,10 @@ HISTORY_ROWS_MAX = 1_000_000  # about 200 MB of history on an edge's disk
 HISTORY_BYTES_MAX = 256 * 1024 * 1024  # the same disk, where the rows are larger
 HISTORY_REPORTS_MAX = 64  # reports in one row: of one twin, applied in one commit
 # A whole twin stands in the log each so many revisions: it makes the log of a twin of 12
-# features a sixth longer, and whatever is rebuilt needs no more than as many reports.
+# features 8 % longer, and whatever is rebuilt needs no more than as many reports.
 HISTORY_STATE_REVISIONS = 64
-HISTORY_READ_REPORTS_MAX = 100_000  # looked at for one answer: a day at 1 Hz, 2 s in a thread
+HISTORY_READ_ROWS_MAX = 100_000  # found for one answer: a day at 1 Hz, a second in a thread
+HISTORY_READ_PAGES_MAX = 400  # of the log, looked at for one answer: as many entries
 HISTORY_READS_MAX = 2  # at once, each in a thread; more are answered 503
 HISTORY_PAGE_DEFAULT = 1_000
 HISTORY_PAGE_MAX = 10_000  # rows in one answer: 400 KB

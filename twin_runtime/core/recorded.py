@@ -29,6 +29,13 @@ class Recorded(NamedTuple):
     quality: str
 
 
+class Page(NamedTuple):
+    """A stretch of the past that was looked at, to where, and what was found."""
+
+    reached: Position
+    rows: list[Recorded]
+
+
 def thinned(rows: Sequence[Recorded], points: int) -> list[Recorded]:
     """At most `points` of `rows` (4 or more), in their order, that look the same in a chart. Of
     values that are no numbers, a bucket keeps its first and its last."""
