@@ -1,0 +1,230 @@
+"""The live page, looked at in a real browser while real processes live, die and return."""
+
+import re
+from urllib.parse import quote
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.chromium import SHOWN_MS, Scheme, looking
+from tests.system.rig import Rig
+
+pytestmark = [pytest.mark.browser, pytest.mark.system]
+
+expect.set_options(timeout=SHOWN_MS)
+TWIN = "d-emulated-00001"
+
+
+def total(page: Page, name: str) -> Locator:
+    """The number under a name, on the overview."""
+    return page.locator(".totals > div", has_text=name).locator("dd").first
+
+
+def fact(page: Page, name: str) -> Locator:
+    """One of the facts above a twin's values."""
+    return page.locator(".facts > div", has_text=name).locator("dd")
+
+
+def edge_row(page: Page, edge: str) -> Locator:
+    return page.get_by_label("Edges").locator("tbody tr", has_text=edge)
+
+
+# --- what happens is shown as it happens -----------------------------------------------------
+
+
+def test_the_overview_counts_twins_and_edges_and_draws_the_site(
+    browser: Browser, site: str
+) -> None:
+    with looking(browser, site) as page:
+        expect(total(page, "Twins")).to_have_text("12")
+        expect(total(page, "Live")).to_have_text("12")
+        expect(total(page, "Edges there")).to_have_text("2 of 2")
+        expect(page.get_by_role("img", name=re.compile("12 twins and 2 edges"))).to_be_visible()
+        expect(page.locator("#link")).to_have_text("Live")
+
+
+def test_a_value_changes_while_one_looks(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        value = page.locator("tbody tr", has_text="x_m").locator(".value")
+        before = value.inner_text()
+        expect(value).not_to_have_text(before)
+        expect(page.locator("tbody tr", has_text="x_m").locator("td").nth(1)).to_have_text("m")
+
+
+def test_devices_that_die_are_shown_as_lost_and_shown_again_when_they_return(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, site) as page:
+        expect(total(page, "Devices lost")).to_have_text("0")
+        rig.kill("d-agent")
+        expect(total(page, "Devices lost")).to_have_text("12")
+        rig.start("d-agent")
+        expect(total(page, "Devices lost")).to_have_text("0")
+        expect(total(page, "Live")).to_have_text("12")
+
+
+def test_an_edge_that_is_killed_is_shown_as_lost_until_it_returns(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, site) as page:
+        expect(edge_row(page, "e-1")).to_contain_text("there")
+        rig.kill("e-1")
+        expect(edge_row(page, "e-1")).to_contain_text("lost")
+        expect(total(page, "Edges there")).to_have_text("1 of 2")
+        rig.start("e-1")
+        expect(edge_row(page, "e-1")).to_contain_text("there")
+        expect(total(page, "Live")).to_have_text("12")
+
+
+def test_a_twin_that_is_moved_from_the_page_is_seen_to_arrive(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        source = fact(page, "Edge").inner_text()
+        target = {"e-1": "e-2", "e-2": "e-1"}[source]
+        page.get_by_label("To edge").select_option(target)
+        page.get_by_role("button", name="Move").click()
+        expect(fact(page, "Edge")).to_have_text(target)
+        expect(page.get_by_label("Its moves")).to_contain_text(f"now at {target}, was at {source}")
+        page.get_by_role("link", name="Events").click()
+        expect(
+            page.get_by_role("row", name=re.compile(f"{TWIN}.*now at {target}")).first
+        ).to_be_visible()
+
+
+def test_the_page_recovers_by_itself_when_the_cloud_was_away(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        expect(page.locator("#link")).to_have_text("Live")
+        rig.kill("cloud")
+        expect(page.get_by_role("alert")).to_contain_text("trying again by itself")
+        assert fact(page, "Revision").inner_text() != "–"  # what was known stays
+        rig.start("cloud")
+        expect(page.locator("#link")).to_have_text("Live")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        before = fact(page, "Revision").inner_text()
+        expect(fact(page, "Revision")).not_to_have_text(before)
+
+
+def test_a_desired_value_is_set_and_followed_until_it_is_done(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        row = page.locator("tbody tr", has_text="sample_period_s")
+        row.get_by_role("button", name="Set sample_period_s").click()
+        page.get_by_label("New value of sample_period_s").fill("0.7")
+        page.get_by_role("button", name="Send").first.click()
+        steps = row.get_by_role("list", name=re.compile("State: "))
+        expect(steps).to_have_text(re.compile("pending.*accepted.*done"))
+        expect(row.locator('[aria-current="step"]')).to_have_text("done")
+        expect(row.locator(".value")).to_have_text("0.7")
+
+
+def test_a_desired_value_that_no_device_takes_is_said_to_be_rejected(
+    browser: Browser, site: str
+) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        row = page.locator("tbody tr", has_text="sample_period_s")
+        row.get_by_role("button", name="Set sample_period_s").click()
+        page.get_by_label("New value of sample_period_s").fill("-3")
+        page.get_by_label("New value of sample_period_s").press("Enter")
+        expect(row.locator('[data-tone="bad"], [role="alert"]').first).to_be_visible()
+
+
+# --- what is looked for is found -------------------------------------------------------------
+
+
+def test_twins_are_searched_and_sorted(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins") as page:
+        rows = page.get_by_role("grid").locator(".rows .row:not([hidden])")
+        expect(rows).to_have_count(12)
+        page.get_by_label("Search").fill("0007")
+        expect(rows).to_have_count(1)
+        expect(page).to_have_url(re.compile(r"#/twins\?q=0007$"))
+        page.get_by_label("Search").fill("")
+        page.get_by_role("button", name="Twin").click()
+        expect(rows.first).to_contain_text("d-emulated-00012")
+        page.get_by_label("Condition").select_option("lost")
+        expect(page.get_by_text("No twin is like that.")).to_be_visible()
+
+
+def test_a_feature_has_a_chart_and_is_described_in_words(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        page.get_by_role("button", name="temperature_c").click()
+        chart = page.get_by_role("img", name=re.compile(r"temperature_c: \d+ values.*°C"))
+        expect(chart.locator("canvas")).to_be_visible()
+
+
+def test_a_twin_that_does_not_exist_is_said_not_to(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/d-nowhere") as page:
+        expect(page.get_by_text("There is no twin d-nowhere")).to_be_visible()
+
+
+# --- for everybody ---------------------------------------------------------------------------
+
+
+def test_the_page_is_used_by_keyboard_alone(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins") as page:
+        expect(page.get_by_role("grid").locator(".rows .row:not([hidden])")).to_have_count(12)
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("main")).to_be_focused()
+        page.get_by_role("grid").focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("d-emulated-00002")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_view_is_wider_than_its_window(
+    browser: Browser, site: str, width: int, scheme: Scheme
+) -> None:
+    views = ["", "twins", f"twins/{TWIN}", "events", "decisions", "health"]
+    for view in views:
+        with looking(browser, f"{site}#/{view}", width=width, scheme=scheme) as page:
+            expect(page.locator("#link")).to_have_text("Live")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{view}: {wide} px"
+
+
+# --- what others write is only ever text -----------------------------------------------------
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+
+
+def test_what_a_device_says_of_itself_is_only_ever_text(browser: Browser, site: str) -> None:
+    """The real answer of the cloud, in which a device has a hostile title."""
+
+    def hostile(body: list[dict[str, object]]) -> list[dict[str, object]]:
+        for thing in body:
+            thing["attributes"] = {"description": {"title": HOSTILE}}
+        return body
+
+    with looking(browser, f"{site}#/health") as page:
+        answer = httpx.get(f"{site}api/2/things?limit=200").json()
+        page.route(
+            re.compile("api/2/things.limit"), lambda route: route.fulfill(json=hostile(answer))
+        )
+        page.goto(f"{site}#/twins")
+        page.reload()
+        expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        assert page.locator("main img, main script").count() == 0
+        page.goto(f"{site}#/twins/{quote(HOSTILE, safe='')}")
+        expect(page.get_by_text("There is no twin <img")).to_be_visible()
+        assert page.locator("main img, main script").count() == 0
+
+
+def test_ten_thousand_twins_are_a_few_dozen_rows(browser: Browser, site: str) -> None:
+    """As many as a cloud would answer with, beside the dozen there are."""
+    thing = httpx.get(f"{site}api/2/things/{TWIN}").json()
+    many = [{**thing, "thingId": f"diten:d-{number:05d}"} for number in range(10_000)]
+    with looking(browser, f"{site}#/health") as page:
+        page.route(re.compile("api/2/things.limit"), lambda route: route.fulfill(json=many))
+        page.goto(f"{site}#/twins")
+        page.reload()
+        expect(page.get_by_text(re.compile("of 10,012$"))).to_be_visible()
+        assert page.locator(".rows .row").count() < 100
+        page.get_by_role("grid").focus()
+        page.keyboard.press("End")
+        expect(page.get_by_text("d-emulated-00012").first).to_be_visible()
