@@ -23,14 +23,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
+from twin_runtime.adapters.descriptions_http import Descriptions, wants_description
 from twin_runtime.adapters.ditto_http import DittoError, Json, Said, answer_errors, bad_query, read
 from twin_runtime.adapters.process_http import add_process
 from twin_runtime.adapters.reading import FieldsQuery, Shown, Things, Wanted, fields_asked
 from twin_runtime.adapters.search_http import add_search
 from twin_runtime.core.limits import KEYS_PER_TURN, THINGS_PAGE_DEFAULT, THINGS_PAGE_MAX
 from twin_runtime.core.thing import path_of
+from twin_runtime.core.thing_description import LOCAL, TD_TYPE, Access
 from twin_runtime.ports import Health
 
 
@@ -40,17 +42,19 @@ def things_app(
     render_metrics: Callable[[], bytes],
     site: str,
     wall_ms: Callable[[], int],
+    access: Access = LOCAL,
 ) -> FastAPI:
     """The app of an edge (its own twins) or of the cloud (all of them).
 
     `view` maps twin ids to committed twins and may change between two turns of the loop;
-    `site` is the namespace of thing ids; `wall_ms` is the clock for `Age`.
+    `site` is the namespace of thing ids; `wall_ms` is the clock for `Age`; `access` is what
+    Thing Descriptions say of where twins are reached.
     """
     # No /docs page: it would fetch its scripts from a server elsewhere.
     app = FastAPI(title="diten", docs_url=None, redoc_url=None, redirect_slashes=False)
     answer_errors(app)
     things = Things(view, site, wall_ms)
-    _add_things(app.router, _Routes(things))
+    _add_things(app.router, _Routes(things, Descriptions(things, access)))
     add_search(app.router, things)
     add_process(app.router, health, render_metrics)
     return app
@@ -60,7 +64,7 @@ def _add_things(router: APIRouter, things: "_Routes") -> None:
     thing = "/api/2/things/{thing_id}"
     feature = thing + "/features/{feature_id}"
     read(router, "/api/2/things", things.page, _LIST)
-    read(router, thing, things.one, _ONE)
+    read(router, thing, things.one, _THING)
     read(router, thing + "/attributes", things.attributes, _ONE)
     read(router, thing + "/attributes/{path:path}", things.attribute, _ONE)
     read(router, thing + "/features", things.features, _ONE)
@@ -85,6 +89,7 @@ _ONE: Said = {
     404: {"model": DittoError, "description": "There is no such thing, or part of it."},
     412: {"model": DittoError, "description": "If-Match or `condition` does not hold."},
 }
+_THING: Said = {**_ONE, 200: {**_ONE[200], "content": {TD_TYPE: {"schema": {"type": "object"}}}}}
 _LIST: Said = {
     200: {"headers": {"Link": {"description": "The next page.", "schema": {"type": "string"}}}},
     400: {"model": DittoError, "description": "A parameter cannot be used."},
@@ -97,9 +102,12 @@ _Asked = Annotated[Wanted, Depends()]
 @dataclass(frozen=True, slots=True)
 class _Routes:
     things: Things
+    descriptions: Descriptions
 
-    async def one(self, thing_id: str, wanted: _Asked) -> Response:
-        """One thing."""
+    async def one(self, request: Request, thing_id: str, wanted: _Asked) -> Response:
+        """One thing, or its Thing Description (`Accept: application/td+json`)."""
+        if wants_description(request):
+            return self.descriptions.answer(request, thing_id)
         return self.things.answer(thing_id, (), wanted)
 
     async def attributes(self, thing_id: str, wanted: _Asked) -> Response:

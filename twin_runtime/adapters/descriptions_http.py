@@ -1,0 +1,56 @@
+"""HTTP for Thing Descriptions: what `Accept: application/td+json` on a thing gives.
+
+Addresses are those by which the reader came, unless the service was told others: whoever
+came by the name of this machine finds a broker that is "127.0.0.1" to us there, too.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from pydantic_core import to_json
+
+from twin_runtime.adapters.reading import Things
+from twin_runtime.core.etag import is_none_match, part_tag
+from twin_runtime.core.thing_description import TD_TYPE, Access, thing_description
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptions:
+    """The descriptions of `things`; `access.http` is empty where nobody has said it."""
+
+    things: Things
+    access: Access
+
+    def answer(self, request: Request, thing_id: str) -> Response:
+        """The description of one thing; 304 while it is the one in If-None-Match."""
+        document = self.things.shown(thing_id).document()
+        access = _reached(self.access, request)
+        description = thing_description(document, self.things.site, access)
+        headers = {"ETag": part_tag(description), "Vary": "Accept"}
+        known = request.headers.get("if-none-match")
+        if known is not None and not is_none_match(known, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(to_json(description), headers=headers, media_type=TD_TYPE)
+
+
+def wants_description(request: Request) -> bool:
+    """Whether a reader prefers the description to the thing."""
+    return TD_TYPE in request.headers.get("accept", "")
+
+
+def _reached(access: Access, request: Request) -> Access:
+    http = access.http or str(request.base_url).rstrip("/")
+    broker = urlsplit(access.mqtt)
+    if not _is_loopback(broker.hostname):
+        return access._replace(http=http)
+    host = urlsplit(http).netloc.rpartition("@")[2].removesuffix(f":{urlsplit(http).port}")
+    return access._replace(http=http, mqtt=f"{broker.scheme}://{host}:{broker.port}")
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
