@@ -131,7 +131,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         cloud = address(system, "cloud")
         targets = {name: address(system, name) for name in ("e-1", "e-2")}
         with (
-            scraping(folder, cloud, targets) as prometheus,
+            scraping(folder, {"cloud": cloud}, targets) as prometheus,
             httpx.Client(base_url=prometheus, timeout=10) as asked,
             httpx.Client(base_url=f"http://{cloud}", timeout=10) as api,
         ):
@@ -144,7 +144,7 @@ def address(system: Up, role: str) -> str:
 
 
 @contextmanager
-def scraping(folder: Path, cloud: str, edges: dict[str, str]) -> Iterator[str]:
+def scraping(folder: Path, *targets: dict[str, str]) -> Iterator[str]:
     """The shipped configuration, with this system's addresses, looking more often."""
     config = YAML(typ="safe").load(PROMETHEUS / "prometheus.yml")
     config["global"] = {
@@ -153,10 +153,11 @@ def scraping(folder: Path, cloud: str, edges: dict[str, str]) -> Iterator[str]:
         "evaluation_interval": SCRAPE,
     }
     config["rule_files"] = [str(PROMETHEUS / "rules/*.yml")]
-    config["scrape_configs"][0]["static_configs"][0]["targets"] = [cloud]
-    found = [{"targets": [at], "labels": {"instance": name}} for name, at in edges.items()]
-    (folder / "edges.json").write_text(json.dumps(found))
-    config["scrape_configs"][1]["file_sd_configs"] = [{"files": [str(folder / "edges.json")]}]
+    for job, found in zip(config["scrape_configs"], targets, strict=True):
+        own = [{"targets": [at], "labels": {"instance": name}} for name, at in found.items()]
+        path = folder / f"{job['job_name']}.json"
+        path.write_text(json.dumps(own))
+        job["file_sd_configs"] = [{"files": [str(path)]}]
     (folder / "prometheus.yml").write_text(json.dumps(config))
     listens = f"127.0.0.1:{free_port()}"
     command = [
