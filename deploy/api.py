@@ -3,7 +3,8 @@
 Exit codes: 0 ok, 1 the answer is not what was asked for, 2 usage, 3 unreachable.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import httpx
 
 API_DEFAULT = "http://127.0.0.1:8420"
+WRITERS_VARIABLE = "DITEN_TOKEN"  # not an option: other users of a machine see those
+UNAUTHENTICATED = 401
 _TIMEOUT_S = 5.0  # a page takes 50 ms; beyond this a person wants to know
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -64,15 +67,17 @@ def api_client(api: str) -> "httpx.Client":
         raise Missing(
             "this needs httpx, which a device's install lacks: install diten[edge]"
         ) from None
+    token = os.environ.get(WRITERS_VARIABLE)
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # An edge is reached directly, whatever proxy the environment names.
-    return httpx.Client(base_url=api, timeout=_TIMEOUT_S, trust_env=False)
+    return httpx.Client(base_url=api, timeout=_TIMEOUT_S, trust_env=False, headers=headers)
 
 
 def send(
     client: "httpx.Client",
     method: str,
     path: str,
-    body: dict[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> "httpx.Response":
     """The API's response, whatever it is, or `Unreachable`."""
     import httpx
@@ -87,7 +92,10 @@ def send(
 
 
 def answer(response: "httpx.Response") -> Any:
-    """The JSON of a good answer, or `Refused` with the reason the API gave."""
+    """The JSON of a good answer (None: it has no body), or `Refused` with the reason the API
+    gave."""
+    if response.is_success and not response.content:
+        return None
     try:
         body = response.json()
     except ValueError:
@@ -95,4 +103,7 @@ def answer(response: "httpx.Response") -> Any:
     if response.is_success:
         return body
     said = body.get("detail") or body.get("message", response.reason_phrase)
-    raise Refused(f"{said} {body.get('description', '')}".rstrip())
+    advice = f"{body.get('description', '')}"
+    if response.status_code == UNAUTHENTICATED:
+        advice = f"Set {WRITERS_VARIABLE} to the token of the API's [http] table."
+    raise Refused(f"{said} {advice}".rstrip())

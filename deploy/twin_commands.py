@@ -14,6 +14,7 @@ from rich.console import Console
 
 from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, send
 from deploy.journey import Event, Journey, in_words
+from deploy.patches import merge_patch
 from deploy.tables import changes, heading, print_table, thing_table, things_table
 from twin_runtime.core.limits import THINGS_PAGE_MAX
 
@@ -91,6 +92,29 @@ def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
             f" and `diten twin watch {twin_id}` shows it"
         )
     click.echo(json.dumps(arrival) if as_json else in_words(arrival))
+
+
+@twin.command()
+@click.argument("thing_id", metavar="ID")
+@click.argument("attributes", metavar="[PATH=VALUE]...", nargs=-1)
+@click.option("--desired", "wishes", multiple=True, metavar="FEATURE=VALUE", help="Want a value.")
+@reads_the_api
+def patch(
+    *, thing_id: str, attributes: tuple[str, ...], wishes: tuple[str, ...], api: str, as_json: bool
+) -> None:
+    """Write attributes of a twin, and what is wanted of its features, all or nothing.
+
+    A VALUE is JSON, or else text; null removes. PATH is the attribute's, as place/room.
+    """
+    changes = merge_patch(attributes, wishes)
+    if not changes:
+        raise click.UsageError("nothing to write: give PATH=VALUE or --desired FEATURE=VALUE")
+    with api_client(api) as client:
+        response = send(client, "PATCH", _path(thing_id), changes)
+        answer(response)
+    tag = response.headers["etag"].strip('"')
+    written = {"twin": thing_id, "etag": tag, "patch": changes}
+    click.echo(json.dumps(written) if as_json else f"{thing_id} is at {tag.replace(':', ' ')}")
 
 
 def _arrival(journey: Journey, edge: str) -> Event | None:
