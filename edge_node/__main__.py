@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edge_node.config import EdgeConfig
+from edge_node.descriptions import Descriptions
 from edge_node.history import HISTORY
 from edge_node.machine import EdgeMachine
 from edge_node.recall import Recall
@@ -16,7 +17,7 @@ from twin_runtime.adapters.commits_http import Commits
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
-from twin_runtime.adapters.service import Service, run_service
+from twin_runtime.adapters.service import Service, access_of, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.adapters.writes_http import writing_router
 from twin_runtime.core import topics
@@ -34,7 +35,7 @@ def start(config: Path) -> int:
         bound = LogBound(settings.history.rows_max, settings.history.bytes_max)
         edge = Service(
             identity=settings.id,
-            machine=lambda store_id, api: EdgeMachine(settings.id, store_id, _place(settings), api),
+            machine=partial(_machine, settings),
             filters=topics.edge_filters(settings.id),
             store_name="edge.sqlite",
             logs={HISTORY: bound},
@@ -46,6 +47,12 @@ def start(config: Path) -> int:
         await run_service(edge, settings)
 
     return exit_code(body)
+
+
+def _machine(settings: EdgeConfig, store_id: str, api: str | None) -> EdgeMachine:
+    access = None if api is None else access_of(settings, api)
+    descriptions = Descriptions(settings.site, access)
+    return EdgeMachine(settings.id, store_id, _place(settings), api, descriptions)
 
 
 def _recall(store: Store) -> Recall:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from zlib import crc32
 
+from edge_node.descriptions import Descriptions
 from edge_node.twins import Twins
 from edge_node.writes import Writes
 from twin_runtime.core import messages, orders, topics
@@ -49,16 +50,21 @@ NEVER = float("inf")
 
 class EdgeMachine:
     """One edge. `edge` is its id, `store_id` the id of the store its rows live in, `position`
-    where it is, `api` where others reach its HTTP."""
+    where it is, `api` where others reach its HTTP, `descriptions` what its twins are."""
 
     def __init__(
-        self, edge: str, store_id: str, position: Place | None = None, api: str | None = None
+        self,
+        edge: str,
+        store_id: str,
+        position: Place | None = None,
+        api: str | None = None,
+        descriptions: Descriptions | None = None,
     ) -> None:
         self._edge = edge
         self._store_id = store_id
         self._position = position
         self._api = api
-        self._twins = Twins(edge)
+        self._twins = Twins(edge, descriptions)
         self._writes = Writes(self._twins)
         self._session = 0
         self._cloud_session = 0

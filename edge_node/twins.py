@@ -20,6 +20,7 @@ from edge_node.blobs import EdgeBlobs
 from edge_node.checkpoints import Checkpoints, packets
 from edge_node.commands import Commands
 from edge_node.counters import DeviceCounters
+from edge_node.descriptions import Descriptions
 from edge_node.desires import Desires
 from edge_node.history import Past
 from edge_node.refusals import Refusals
@@ -51,7 +52,7 @@ NEVER = float("inf")
 class Twins:
     """All twins of one edge, and what has to be said about them."""
 
-    def __init__(self, edge: str) -> None:
+    def __init__(self, edge: str, descriptions: Descriptions | None = None) -> None:
         self._edge = edge
         self._event = topics.event(edge)
         self._twins: dict[str, Twin] = {}
@@ -70,6 +71,7 @@ class Twins:
         self._refusals = Refusals(edge)
         self.counters = DeviceCounters()
         self.blobs = EdgeBlobs(edge)
+        self._descriptions = descriptions or Descriptions()
         self.desires = Desires(edge)
         self.commands = Commands(edge)
         self.elsewhere: dict[str, str] = {}  # of absent twins, where their owner's API is
@@ -262,6 +264,7 @@ class Twins:
         self.blobs.refer(order.twin, {})
         self._live.pop(order.twin, None)
         self.counters.forget(order.twin)
+        self._descriptions.forget(order.twin)
         self.desires.forget(order.twin)
         self._send_readers(order.twin, order.api)
         for table in (self._written, self._answered, self._changed, self._waiting):
@@ -295,6 +298,7 @@ class Twins:
         self._repeat = iter(list(self._twins))
         self._repeat_due_s = now.monotonic_s
         self._returned = True
+        self._descriptions.begin_again()
         self.desires.connected = self.commands.connected = True
         self.cloud_returned()
 
@@ -363,6 +367,7 @@ class Twins:
         live = self._live.get(twin_id, NOT_LIVE)
         document = core.encode_document(self._twins[twin_id], live)
         fx.sends.append(Send(topics.twin(twin_id), document, retain=True))
+        self._descriptions.say(self._twins[twin_id], fx)
 
     def _checkpoint(self, now: Now, fx: Effects) -> None:
         due = [self._twins[twin_id] for twin_id in self._checkpoints.take(now.monotonic_s)]

@@ -18,7 +18,7 @@ _PREFIX_LENGTH = len(PREFIX)
 class Topic(NamedTuple):
     """A parsed topic: `kind` and the identities it names ('' where it names none)."""
 
-    kind: str  # up, down, assign, order, event, twin, status
+    kind: str  # up, down, assign, order, event, twin, td, status
     twin: str = ""
     edge: str = ""
     verb: str = ""  # up: report, live; down: ack, command, desired, error
@@ -60,6 +60,10 @@ def event(edge: str) -> str:
 
 def twin(twin_id: str) -> str:
     return f"{PREFIX}twin/{twin_id}"
+
+
+def thing_description(twin_id: str) -> str:
+    return f"{PREFIX}td/{twin_id}"
 
 
 def status(identity: str) -> str:
@@ -112,7 +116,7 @@ def parse(topic: str) -> Topic:
                 return Topic("up", parse_twin_id(twin_id), parse_edge_id(edge), verb)
             case ["down", twin_id, edge, verb] if verb in _DOWN_VERBS:
                 return Topic("down", parse_twin_id(twin_id), parse_edge_id(edge), verb)
-            case [("assign" | "twin") as kind, twin_id]:
+            case [("assign" | "twin" | "td") as kind, twin_id]:
                 return Topic(kind, parse_twin_id(twin_id))
             case [("order" | "event") as kind, edge]:
                 return Topic(kind, edge=parse_edge_id(edge))
