@@ -198,7 +198,8 @@ class CloudMachine:
 
     def _twin(self, twin: str) -> dict[str, Any]:
         _, where = _where(self.directory, twin)
-        return {**where, "presence": self._presence.of(twin).state}
+        placed = {name: said for name, said in where.items() if name != "api"}
+        return {**placed, "presence": self._presence.of(twin).state}
 
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""

@@ -58,9 +58,11 @@ class Totals {
     for (const known of fleet.twins.values()) counted[conditionOf(known)] += 1;
     const rate = fleet.reportsPerSecond();
     const there = fleet.edges.filter(({ presence }) => presence === "online").length;
-    const recent = fleet.events.filter(({ kind, at_ms }) => kind === "owned" && now() - at_ms < HOUR_MS);
-    const pauses = recent.map(({ pause_s }) => pause_s).filter((pause) => pause !== undefined).sort((a, b) => a - b);
-    const failovers = fleet.events.filter(({ kind, at_ms }) => kind === "failover" && now() - at_ms < HOUR_MS).length;
+    const [since_ms, span] = spanOf(fleet.events);
+    const recent = fleet.events.filter(({ at_ms }) => at_ms >= since_ms);
+    const pauses = recent.filter(({ kind, pause_s }) => kind === "owned" && pause_s !== undefined)
+      .map(({ pause_s }) => pause_s).sort((a, b) => a - b);
+    const failovers = recent.filter(({ kind }) => kind === "failover").length;
     this.#set("twins", "Twins", number(fleet.twins.size), fleet.refusedTwins ? "the first only; there are more" : "");
     this.#set("live", "Live", number(counted.live), counted.never ? `${number(counted.never)} without a report` : "");
     this.#set("stale", "Stale", number(counted.stale), "late by three reports", counted.stale && "warn");
@@ -68,8 +70,8 @@ class Totals {
     this.#set("rate", "Reports", rate === null ? "–" : number(Math.round(rate * 10) / 10), "a second, applied");
     this.#set("edges", "Edges there", `${there} of ${fleet.edges.length}`, "", there < fleet.edges.length && "bad");
     this.#set("moves", "Moves", number(pauses.length), pauses.length
-      ? `last hour, paused ${duration(quantile(pauses, 0.5))} (p50), ${duration(quantile(pauses, 0.99))} (p99)` : "last hour");
-    this.#set("failovers", "Failovers", number(failovers), "last hour", failovers && "warn");
+      ? `${span}, paused ${duration(quantile(pauses, 0.5))} (p50), ${duration(quantile(pauses, 0.99))} (p99)` : span);
+    this.#set("failovers", "Failovers", number(failovers), span, failovers && "warn");
   }
 
   #set(key, name, value, note, tone) {
@@ -137,6 +139,14 @@ function drawHappened(list, events) {
 function happenedItem(event) {
   const about = event.twin ? [el("a", { href: twinAddress(event.twin) }, event.twin), " "] : [];
   return el("li", { "data-tone": weight(event) }, el("time", {}, moment(event.at_ms)), el("span", {}, ...about, sentence(event)));
+}
+
+// The last hour, or what is known of it where more happened than the page keeps.
+function spanOf(events) {
+  const hour = now() - HOUR_MS;
+  const first = events[0];
+  if (!first || first.number === 1 || first.at_ms <= hour) return [hour, "last hour"];
+  return [first.at_ms, `since ${moment(first.at_ms)}`];
 }
 
 function quantile(sorted, share) {
