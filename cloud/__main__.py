@@ -11,10 +11,13 @@ from cloud.association import DECISIONS, Association
 from cloud.config import CloudConfig
 from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
+from cloud.recall import Recall
+from cloud.snapshots import CHECKPOINTS
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
 from twin_runtime.adapters.forward_http import Forwards, edge_client, with_forwards
+from twin_runtime.adapters.history_forward import with_forwarded_history
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.service import Service, run_service
@@ -23,6 +26,8 @@ from twin_runtime.adapters.web_http import with_page
 from twin_runtime.core import topics
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import (
+    CHECKPOINTS_KEPT_BYTES_MAX,
+    CHECKPOINTS_KEPT_MAX,
     DECISIONS_BYTES_MAX,
     DECISIONS_MAX,
     EVENTS_BYTES_MAX,
@@ -36,6 +41,7 @@ def start(config: Path) -> int:
 
     async def body() -> None:
         settings = load_config(CloudConfig, "cloud", config, {}, os.environ)
+        edges = edge_client()
         cloud = Service(
             identity=CLOUD,
             machine=lambda *_: CloudMachine(_association(settings)),
@@ -44,16 +50,21 @@ def start(config: Path) -> int:
             logs={
                 EVENTS: LogBound(EVENTS_MAX, EVENTS_BYTES_MAX),
                 DECISIONS: LogBound(DECISIONS_MAX, DECISIONS_BYTES_MAX),
+                CHECKPOINTS: LogBound(CHECKPOINTS_KEPT_MAX, CHECKPOINTS_KEPT_BYTES_MAX),
             },
+            states=lambda store: Recall(partial(store.scan, CHECKPOINTS)),
             routes=lambda questions, store: with_forwards(
-                with_page(
-                    with_decisions(
-                        directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
-                        questions.ask,
-                        partial(store.scan, DECISIONS, ALL),
-                    )
+                with_forwarded_history(
+                    with_page(
+                        with_decisions(
+                            directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                            questions.ask,
+                            partial(store.scan, DECISIONS, ALL),
+                        )
+                    ),
+                    *(questions.ask, edges),
                 ),
-                Forwards(questions.ask, settings.site, edge_client(), settings.http.secret),
+                Forwards(questions.ask, settings.site, edges, settings.http.secret),
             ),
         )
         await run_service(cloud, settings)

@@ -1,24 +1,33 @@
-"""The checkpoints the cloud keeps: the last of each twin, and how far it reaches."""
+"""The checkpoints the cloud keeps: the last of each twin, and how far it reaches.
+
+Earlier ones are in the log `checkpoint`, under the twin and its revision: of each twin one a
+minute, by the owner's clock, so that a fleet's past fits a disk.
+"""
 
 from typing import NamedTuple
 
 from twin_runtime.core import messages, topics
 from twin_runtime.core.blobs import Blobs
-from twin_runtime.core.effects import Effects, Put, Row, Send
-from twin_runtime.core.limits import STABLE_MARKS_MAX
+from twin_runtime.core.effects import Append, Effects, Put, Row, Send
+from twin_runtime.core.limits import CHECKPOINTS_KEPT_PERIOD_S, STABLE_MARKS_MAX
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.orders import Stable, StableMark
 
 SNAPSHOT_ROW = "snapshot"
+CHECKPOINTS = "checkpoint"  # the log
+
+_PERIOD_MS = round(CHECKPOINTS_KEPT_PERIOD_S * 1000)
 
 
 class Kept(NamedTuple):
-    """The last accepted checkpoint: how far it reaches, and its bytes."""
+    """The last accepted checkpoint: how far it reaches, its bytes, and the label of the last
+    one that went into the log."""
 
     session: int
     last_seq: int
     revision: int
     row: bytes
+    logged_wall_ms: int
 
 
 class Snapshots:
@@ -30,7 +39,8 @@ class Snapshots:
         self.blobs = Blobs()  # what they refer to
 
     def restore(self, row: Row) -> None:
-        self._keep(messages.parse(messages.SNAPSHOT, row.value), row.value)
+        snapshot = messages.parse(messages.SNAPSHOT, row.value)
+        self._keep(snapshot, row.value, snapshot.reported_wall_ms)
 
     def of(self, twin: str) -> Snapshot | None:
         """The last checkpoint of a twin; None: there is none."""
@@ -60,7 +70,11 @@ class Snapshots:
             fx.count("checkpoints_total", "known")
             return
         row = messages.encode_received(snapshot)
-        self._keep(snapshot, row)
+        logged_wall_ms = kept.logged_wall_ms if kept is not None else 0
+        if snapshot.reported_wall_ms >= logged_wall_ms + _PERIOD_MS:
+            fx.writes.append(Append(CHECKPOINTS, snapshot.twin, snapshot.revision, row))
+            logged_wall_ms = snapshot.reported_wall_ms
+        self._keep(snapshot, row, logged_wall_ms)
         fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
         fx.count("checkpoints_total", "stored")
 
@@ -72,8 +86,8 @@ class Snapshots:
                 fx.sends.append(Send(topics.order(edge), messages.encode(stable)))
         self._marks = {}
 
-    def _keep(self, snapshot: Snapshot, row: bytes) -> None:
+    def _keep(self, snapshot: Snapshot, row: bytes, logged_wall_ms: int) -> None:
         self._kept[snapshot.twin] = Kept(
-            snapshot.session, snapshot.last_seq, snapshot.revision, row
+            snapshot.session, snapshot.last_seq, snapshot.revision, row, logged_wall_ms
         )
         self.blobs.refer(snapshot.twin, snapshot.blobs)

@@ -29,6 +29,7 @@ from typing import Any
 
 from cloud.directory import PLACEMENT_ROW
 from cloud.edges import EDGE_ROW
+from cloud.events import EVENTS
 from cloud.snapshots import SNAPSHOT_ROW
 from device_agent.machine import DEVICE_ROW
 from edge_node.history import HISTORY
@@ -227,7 +228,8 @@ class Checkers:
     # --- the cloud ----------------------------------------------------------------------
 
     def cloud_committed(self, writes: Sequence[Write]) -> None:
-        events = [messages.load(write.value) for write in writes if isinstance(write, Append)]
+        logged = (write for write in writes if isinstance(write, Append) and write.log == EVENTS)
+        events = [messages.load(write.value) for write in logged]
         failovers = {event["twin"] for event in events if event["kind"] == "failover"}
         for write in writes:
             if not isinstance(write, Put):

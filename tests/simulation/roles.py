@@ -5,6 +5,7 @@ from functools import partial
 
 from cloud.events import EVENTS
 from cloud.machine import CloudMachine
+from cloud.snapshots import CHECKPOINTS
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
 from edge_node.history import HISTORY
@@ -19,7 +20,7 @@ DESCRIPTION = Description(
 
 
 def cloud() -> Role:
-    logs = {EVENTS: HISTORY_BOUND}
+    logs = {EVENTS: HISTORY_BOUND, CHECKPOINTS: HISTORY_BOUND}
     return Role(lambda _: CloudMachine(), topics.cloud_filters(), logs=logs)
 
 

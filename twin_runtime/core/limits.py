@@ -93,6 +93,10 @@ TWIN_PUBLISH_PERIOD_S = 1.0  # a twin's public topic at most once a second
 CHECKPOINT_PERIOD_S = 5.0  # changed twins to the cloud; bounds what an outbox must keep
 CHECKPOINT_DUE_MAX = 512  # twins encoded in one go, 10 ms; the others follow in the next
 CHECKPOINT_TWINS_MAX = 64  # twins in one checkpoint packet, as far as its bytes allow
+# The cloud logs one checkpoint of each twin so often: with 1,000 twins of 2 KB 33 KB/s.
+CHECKPOINTS_KEPT_PERIOD_S = 60.0
+CHECKPOINTS_KEPT_MAX = 250_000  # so a site of 1,000 twins can look back four hours
+CHECKPOINTS_KEPT_BYTES_MAX = 512 * 1024 * 1024  # the same log, where twins are larger
 STABLE_MARKS_MAX = 256  # positions in one `stable` order: about 40 KiB
 CHECKPOINT_RETRY_LAST_S = 60.0  # while the cloud is away
 REPUBLISH_TWINS_MAX = 256  # twins repeated in one go, so that a reconnect is no burst,
