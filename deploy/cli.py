@@ -10,6 +10,7 @@ import click
 
 from deploy.bench_command import bench
 from deploy.chaos_command import chaos
+from deploy.doctor import doctor
 from deploy.duration import Duration
 from deploy.edge_commands import edge
 from deploy.paper_command import paper
@@ -120,6 +121,7 @@ def cloud_run(config: Path) -> None:
 
 main.add_command(bench)
 main.add_command(chaos)
+main.add_command(doctor)
 main.add_command(edge)
 main.add_command(paper)
 main.add_command(twin)

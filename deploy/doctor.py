@@ -1,0 +1,78 @@
+"""`diten doctor`: what is wrong with this machine, its disk, its broker, its cloud.
+
+Each check ends in a finding: what was found, how bad that is, what it costs, what to do.
+Nothing is changed, and what is tried at a broker is heard by nobody but the doctor.
+
+Exit codes: 0 nothing is wrong, 1 something is (a warning is not), 2 usage.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from deploy.doctor_finding import Finding
+
+PORT_MAX = 65_535
+_STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
+
+
+@click.command(short_help="Find what is wrong with this machine, a broker, a cloud.")
+@click.option("--data-dir", "folders", type=click.Path(path_type=Path), multiple=True,
+              help="A process's data directory: its disk is measured.")  # fmt: skip
+@click.option("--bus", default="", metavar="HOST:PORT", help="A broker to try.")
+@click.option("--mosquitto", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              default=None, help="A Mosquitto configuration to read.")  # fmt: skip
+@click.option("--api", default="", metavar="URL", help="An edge's or the cloud's HTTP.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(
+    *, folders: tuple[Path, ...], bus: str, mosquitto: Path | None, api: str, as_json: bool
+) -> None:
+    """Check this machine, and what else is named: a data directory, a broker, an API."""
+    from deploy import doctor_broker, doctor_machine, doctor_mosquitto
+
+    findings = doctor_machine.check_machine()
+    for folder in folders:
+        findings += doctor_machine.check_disk(folder)
+    if mosquitto is not None:
+        findings += doctor_mosquitto.check_configuration(mosquitto.read_text(encoding="utf-8"))
+    if bus:
+        findings += asyncio.run(doctor_broker.check_broker(*_address(bus)))
+    if api:
+        findings += doctor_machine.check_api(api.rstrip("/"))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        _print(findings)
+    sys.exit(any(finding.verdict == "wrong" for finding in findings))
+
+
+def _address(bus: str) -> tuple[str, int]:
+    host, _, port = bus.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= PORT_MAX:
+        raise click.BadParameter(f"{bus!r}: write HOST:PORT", param_hint="--bus")
+    return host, int(port)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from deploy.tables import print_table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("VERDICT", no_wrap=True)
+    table.add_column("ABOUT", no_wrap=True)
+    table.add_column("FOUND", overflow="fold")
+    for finding in findings:
+        verdict = Text(finding.verdict, style=_STYLES[finding.verdict])
+        table.add_row(verdict, Text(finding.about), Text(finding.found))
+        for what, said in (("costs", finding.costs), ("do", finding.do)):
+            if said:
+                table.add_row("", Text(what, style="dim"), Text(said))
+    print_table(table, Console())

@@ -1,0 +1,152 @@
+"""What `diten doctor` tries at a broker: is it there, how fast, what it lets through, what it
+says of itself.
+
+It speaks as `d-doctor` to an edge that does not exist, `e-doctor`, and to itself on a topic
+of its own, so nobody else hears a word. Needs nothing that `deploy/mosquitto/diten.acl` does
+not grant.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from deploy.doctor_finding import Finding
+from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
+from twin_runtime.adapters.mqtt_session import Session, Subscriber
+from twin_runtime.core import topics
+from twin_runtime.core.effects import Message, Send
+from twin_runtime.core.errors import Unavailable
+
+DEVICE, EDGE, SELF = "d-doctor", "e-doctor", "diten-doctor"
+OTHER = "d-somebody"
+OWN_TOPIC = f"{topics.PREFIX}doctor/{SELF}"
+END = b"end"
+BURST = 2000  # more than the 1,020 that an unconfigured Mosquitto keeps for a slow client
+PACKET = bytes(200)  # as long as a report
+HEARD_S = 5.0  # for a burst that takes 0.2 s
+SLOW_S = 0.05  # a round trip on a site's network takes 2 ms
+SYSTEM = "$SYS/broker"
+SYSTEM_S = 1.5
+KNOWN = {
+    "version": f"{SYSTEM}/version",
+    "clients": f"{SYSTEM}/clients/connected",
+    "retained": f"{SYSTEM}/retained messages/count",
+    "dropped": f"{SYSTEM}/publish/messages/dropped",
+}
+
+
+async def check_broker(host: str, port: int) -> list[Finding]:
+    """Try the broker there; the first finding says whether it answers at all."""
+    about = f"broker {host}:{port}"
+    try:
+        return [
+            await _round_trip(about, host, port),
+            await _burst(host, port),
+            await _rules(host, port),
+            await _itself(host, port),
+        ]
+    except Unavailable as error:
+        costs = "devices keep their reports, and twins stand still"
+        do = "start it; see its listener, and the firewall between"
+        return [Finding(about, str(error), "wrong", costs, do)]
+
+
+class _Ear:
+    """What one client of the broker hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self._ended = asyncio.Event()
+
+    def deliver(self, message: Message) -> None:
+        self.heard.append(message)
+        if message.payload == END:
+            self._ended.set()
+
+    async def until_end(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def _listening(host: str, port: int, who: str, *filters: str) -> AsyncIterator[_Ear]:
+    ear = _Ear()
+    async with aiomqtt_session(Subscriber(host, port, who, filters), ear.deliver):
+        yield ear
+
+
+@asynccontextmanager
+async def _speaking(host: str, port: int, who: str) -> AsyncIterator[Session]:
+    async with aiomqtt_session(Subscriber(host, port, who), _Ear().deliver) as session:
+        yield session
+
+
+async def _round_trip(about: str, host: str, port: int) -> Finding:
+    began_s = time.perf_counter()
+    async with _listening(host, port, SELF, OWN_TOPIC):
+        took_s = time.perf_counter() - began_s
+    found = f"connected and subscribed in {took_s * 1000:.0f} ms"
+    if took_s < SLOW_S:
+        return Finding(about, found)
+    costs = "each acknowledgement takes half as long on its way, at the least"
+    return Finding(about, found, "warning", costs, "a broker nearer to its edges")
+
+
+async def _burst(host: str, port: int) -> Finding:
+    """So many small packets at once, as after a power cut: do all of them come?"""
+    async with (
+        _listening(host, port, SELF, OWN_TOPIC) as ear,
+        _speaking(host, port, f"{SELF}-2") as session,
+    ):
+        began_s = time.perf_counter()
+        session.publish([*(Send(OWN_TOPIC, PACKET) for _ in range(BURST)), Send(OWN_TOPIC, END)])
+        all_came = await ear.until_end(HEARD_S)
+        took_s = time.perf_counter() - began_s
+    came = len(ear.heard) - all_came
+    if came == 0:
+        costs = f"its rules do not let {OWN_TOPIC} through, so speed and queues were not tried"
+        return Finding("burst", "not heard", "warning", costs, "see deploy/mosquitto/diten.acl")
+    found = f"{came:,} of {BURST:,} messages in {took_s:.2f} s"
+    if came == BURST:
+        return Finding("burst", found)
+    costs = "what is dropped is sent again by its devices, which makes the burst longer"
+    return Finding("burst", found, "wrong", costs, "raise its queue limits (--mosquitto FILE)")
+
+
+async def _rules(host: str, port: int) -> Finding:
+    """Whether a device is heard under its own name, and not under another's."""
+    async with _listening(host, port, EDGE, f"{topics.PREFIX}up/{EDGE}/+/+") as ear:
+        async with _speaking(host, port, DEVICE) as session:
+            session.publish([Send(topics.live(EDGE, OTHER), b"{}")])
+            session.publish([Send(topics.live(EDGE, DEVICE), END)])
+            own = await ear.until_end(HEARD_S)
+        foreign = any(message.topic == topics.live(EDGE, OTHER) for message in ear.heard)
+    if foreign:
+        costs = "whoever reaches the broker may speak for any device and any edge"
+        do = "acl_file, see deploy/mosquitto; on a network of its own that may be what you want"
+        return Finding("access rules", "none", "warning", costs, do)
+    if own:
+        return Finding("access rules", "a device speaks in its own name only")
+    costs = "devices cannot report to edges"
+    do = "compare its rules with deploy/mosquitto/diten.acl"
+    return Finding("access rules", "a device is not heard at all", "wrong", costs, do)
+
+
+async def _itself(host: str, port: int) -> Finding:
+    async with _listening(host, port, SELF, f"{SYSTEM}/#") as ear:
+        await ear.until_end(SYSTEM_S)
+    said = {message.topic: message.payload.decode(errors="replace") for message in ear.heard}
+    known = {name: said[topic] for name, topic in KNOWN.items() if topic in said}
+    if not known:
+        return Finding("broker itself", "says nothing of itself ($SYS)")
+    found = ", ".join(f"{name} {value}" for name, value in known.items())
+    if known.get("dropped", "0") == "0":
+        return Finding("broker itself", found)
+    costs = "messages dropped since its start were sent again by whoever said them"
+    do = "raise its queue limits (--mosquitto FILE), or find the client that is slow"
+    return Finding("broker itself", found, "warning", costs, do)
