@@ -55,6 +55,7 @@ class Commands:
                 key = f"{twin_id}/{outcome.number}"
                 sent = self._sent.get(key)
                 if sent is not None and path == f"commands/{sent.wanted.kind}":
+                    fx.count("commands_total", outcome.outcome)
                     self._end(key, Answer(sent.question, value=outcome), fx)
 
     def settle(self, now_s: float, fx: Effects) -> None:
@@ -65,6 +66,7 @@ class Commands:
             sent = self._sent[key]
             if now_s >= sent.expires_s:
                 text = f"no answer within {sent.wanted.valid_for_s:g} s: whether it was carried"
+                fx.count("commands_total", "no_answer")
                 refused = Refused("no_answer", f"{text} out is not known")
                 self._end(key, Answer(sent.question, refused), fx)
                 continue

@@ -84,6 +84,7 @@ class EdgeMachine:
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
             self._hello(fx)
+        self._writes.expire(now)
         self._twins.settle(now, fx)
         if self._beat_due_s != NEVER:
             fx.wake_by(self._beat_due_s - now.monotonic_s)

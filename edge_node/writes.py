@@ -38,7 +38,7 @@ class Writes:
         """Do what is asked; its answer comes with the effects, or later."""
         match request:
             case Edit():
-                fx.answers.append(self._edit(number, request, now))
+                fx.answers.append(self._edit(number, request, now, fx))
             case Attach():
                 fx.answers.append(Answer(number, self._attach(request, now)))
             case Instruct():
@@ -46,24 +46,28 @@ class Writes:
             case AwaitStable():
                 self._await(number, request, fx)
 
-    def _edit(self, number: int, wanted: Edit, now: Now) -> Answer:
+    def _edit(self, number: int, wanted: Edit, now: Now, fx: Effects) -> Answer:
         before = self._twins.writable(wanted.twin)
         if isinstance(before, Refused):
-            return Answer(number, before)
+            return self._refused(number, before, fx)
         tag = self._tag(before, wanted)
         if isinstance(tag, Refused):
-            return Answer(number, tag)
+            return self._refused(number, tag, fx)
         after = edit.edit(before, wanted)
         if isinstance(after, Refused):
-            return Answer(number, after)
+            return self._refused(number, after, fx)
+        fx.count("edits_total", "unchanged" if after is before else "changed")
         if after is not before:
             self._twins.change(after)
             self._twins.past.edited(after, now.wall_ms)
         made = self._tag(after, wanted._replace(guard=Guard()))
         assert not isinstance(made, Refused), "nothing was asked of it"
-        return Answer(
-            number, value=Edited(after.epoch, after.revision, made or "", is_new=tag is None)
-        )
+        edited = Edited(after.epoch, after.revision, made or "", is_new=tag is None)
+        return Answer(number, value=edited)
+
+    def _refused(self, number: int, refused: Refused, fx: Effects) -> Answer:
+        fx.count("edits_total", "refused")
+        return Answer(number, refused)
 
     def _tag(self, twin: Twin, wanted: Edit) -> str | Refused | None:
         """The tag of what is to be written, if the conditions hold."""
@@ -112,6 +116,17 @@ class Writes:
         if len(self._waiting) > QUESTIONS_MAX:  # no more can wait: the oldest has given up
             del self._waiting[next(iter(self._waiting))]
         self._twins.checkpoint_soon(wanted.twin)
+
+    def expire(self, now: Now) -> None:
+        """Wishes whose time is up are wanted no more."""
+        for twin_id, path, epoch, number in self._twins.desires.expired(now.monotonic_s):
+            twin = self._twins.writable(twin_id)
+            if isinstance(twin, Refused) or twin.epoch != epoch:
+                continue
+            after = edit.expire(twin, path, number)
+            if after is not None:
+                self._twins.change(after)
+                self._twins.past.edited(after, now.wall_ms)
 
     def stabilised(self, order: Stable, fx: Effects) -> None:
         """The cloud has stored checkpoints: tell who waits for them."""

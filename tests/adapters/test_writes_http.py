@@ -127,6 +127,15 @@ def test_a_desired_value_is_shown_as_pending(site: Site) -> None:
     assert feature["desiredState"] == {"state": "pending", "number": 2}
 
 
+def test_a_wish_may_be_for_a_while(site: Site) -> None:
+    assert site.does("PUT", PERIOD + "?valid-for=2m", json=2).status_code == 201
+    site.edge.now_s += 120.0
+    site.handle()
+    feature = site.does("GET", THING).json()["features"]["period_s"]
+    assert feature["desiredState"]["state"] == "expired"
+    assert site.does("PUT", PERIOD + "?valid-for=48h", json=2).status_code == 400
+
+
 def test_a_thing_may_name_itself_and_no_other(site: Site) -> None:
     mine = {"thingId": "site:d-1", "attributes": {"a": 1}}
     assert site.does("PUT", THING, json=mine).status_code == 204

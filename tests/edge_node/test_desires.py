@@ -162,3 +162,64 @@ def test_what_is_wanted_no_more_is_said_no_more() -> None:
     edge.handle(Asked(8, Edit("d-1", "delete", ("features", "period_s", "desiredProperties"))))
     edge.now_s += DESIRED_RETRY_LAST_S
     assert said(edge.handle()) == []
+
+
+def want_for(valid_for_s: float, value: Any = 2.0) -> Asked:
+    path = ("features", "period_s", "desiredProperties", "value")
+    return Asked(7, Edit("d-1", "put", path, value, valid_for_s=valid_for_s))
+
+
+def state(edge: Edge) -> str:
+    row = messages.parse(messages.SNAPSHOT, edge.disk["twin", "d-1"])
+    return row.desired[PERIOD].state
+
+
+def test_what_is_wanted_for_a_while_expires_and_is_said_no_more() -> None:
+    edge = owning("d-1")
+    edge.handle(reports(1))
+    assert edge.handle(want_for(5.0)).wake_in_s is not None
+    edge.now_s += 4.9
+    edge.handle()
+    assert state(edge) == "pending"
+    edge.now_s += 0.1
+    edge.handle()
+    assert state(edge) == "expired"
+    assert said(edge.handle(online())) == []
+
+
+def test_what_is_done_in_time_does_not_expire() -> None:
+    edge = owning("d-1")
+    edge.handle(reports(1))
+    edge.handle(want_for(5.0))
+    edge.handle(reports(2, PERIOD, number=2, outcome="done"))
+    edge.now_s += 5.0
+    assert edge.handle().writes == []
+    assert state(edge) == "done"
+
+
+def test_a_newer_wish_has_a_time_of_its_own() -> None:
+    edge = owning("d-1")
+    edge.handle(reports(1))
+    edge.handle(want_for(5.0))
+    edge.now_s += 4.0
+    edge.handle(want_for(5.0, value=3.0))
+    edge.now_s += 4.0
+    edge.handle()
+    assert state(edge) == "pending"
+    edge.now_s += 1.0
+    edge.handle()
+    assert state(edge) == "expired"
+
+
+def test_a_restart_gives_the_full_time_again() -> None:
+    edge = owning("d-1")
+    edge.handle(reports(1))
+    edge.handle(want_for(5.0))
+    edge.now_s += 4.0
+    edge.start()
+    edge.now_s += 4.0
+    edge.handle()
+    assert state(edge) == "pending"
+    edge.now_s += 1.0
+    edge.handle()
+    assert state(edge) == "expired"

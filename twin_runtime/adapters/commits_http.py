@@ -67,7 +67,8 @@ class Commits:
         if not path:
             value = _of_this_thing(value, {twin, f"{self.site}:{twin}"})
         guard, patience_s = said.guard(), said.patience_s()
-        answer = await self._asked(Edit(twin, method, path, value, guard, self.site))
+        edit = Edit(twin, method, path, value, guard, self.site, said.valid_for_s())
+        answer = await self._asked(edit)
         edited: Edited = answer.value
         if patience_s is not None:
             await self._persisted(twin, edited, patience_s)

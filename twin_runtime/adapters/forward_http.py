@@ -66,7 +66,7 @@ class Forwards:
     ) -> Response:
         """See `Carrier.edit`."""
         twin = twin_of(thing_id, self.site)
-        said.guard()  # a mistake in it is found before anything is made
+        said.guard(), said.valid_for_s()  # a mistake is found before anything is made
         makes = request.method == "PUT" and not path and said.if_match is None
         return await self._forward(request, twin, said.patience_s() or 0.0, makes=makes)
 

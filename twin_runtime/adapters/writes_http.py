@@ -28,7 +28,12 @@ from twin_runtime.adapters.http_problem import UNAVAILABLE, small_body
 from twin_runtime.adapters.reading import ConditionQuery, condition_asked
 from twin_runtime.core.effects import Guard
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
-from twin_runtime.core.limits import ACK_WAIT_S, ACK_WAIT_S_MAX, PACKET_BYTES_MAX
+from twin_runtime.core.limits import (
+    ACK_WAIT_S,
+    ACK_WAIT_S_MAX,
+    COMMAND_VALID_S_MAX,
+    PACKET_BYTES_MAX,
+)
 from twin_runtime.core.thing import path_of
 
 THING = "/api/2/things/{thing_id}"
@@ -38,8 +43,8 @@ PERSISTED = "twin-persisted"
 
 _TWIN = pattern(TWIN_PATTERN)
 _SUBJECT = pattern(FEATURE_PATTERN)
-_TIMEOUT = pattern(r"(\d{1,6})(ms|s|m)?")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
+_DURATION = pattern(r"([0-9]{1,6})(ms|s|m|h)?")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _JSON = frozenset({"application/json"})
 _TYPES = {"PUT": _JSON, "POST": _JSON, "PATCH": _JSON | {"application/merge-patch+json"}}
 TimeoutQuery = Annotated[
@@ -58,11 +63,20 @@ class Conditions:
         str | None, Query(alias="requested-acks", description="twin-persisted: wait for the cloud")
     ] = None
     timeout: TimeoutQuery = None
+    valid_for: Annotated[
+        str | None, Query(alias="valid-for", description="a wish expires after: 60, 60s, 5m, 12h")
+    ] = None
 
     def guard(self) -> Guard:
         """What must hold in the commit."""
         holds = None if self.condition is None else condition_asked(self.condition)
         return Guard(self.if_match or "", self.if_none_match or "", holds)
+
+    def valid_for_s(self) -> float | None:
+        """When what is wanted of the device expires; None: never."""
+        if self.valid_for is None:
+            return None
+        return _seconds("valid-for", self.valid_for, COMMAND_VALID_S_MAX)
 
     def patience_s(self) -> float | None:
         """How long to wait for the cloud; None: not at all."""
@@ -171,15 +185,15 @@ def twin_of(thing_id: str, site: str) -> str:
 
 def wait_s(timeout: str | None) -> float:
     """How long a request waits: a number with `ms`, `s` or `m`; without one of seconds."""
-    if timeout is None:
-        return ACK_WAIT_S
-    found = _TIMEOUT.fullmatch(timeout)
-    waited_s = int(found[1]) * _UNIT_S[found[2]] if found else 0.0
-    if not 0 < waited_s <= ACK_WAIT_S_MAX:
-        raise bad_value(
-            f"timeout = {timeout[:20]!r}: write 10, 10s or 500ms, up to {ACK_WAIT_S_MAX:g}s"
-        )
-    return waited_s
+    return ACK_WAIT_S if timeout is None else _seconds("timeout", timeout, ACK_WAIT_S_MAX)
+
+
+def _seconds(name: str, written: str, most_s: float) -> float:
+    found = _DURATION.fullmatch(written)
+    span_s = int(found[1]) * _UNIT_S[found[2]] if found else 0.0
+    if not 0 < span_s <= most_s:
+        raise bad_value(f"{name} = {written[:20]!r}: write 10, 10s or 500ms, up to {most_s:g}s")
+    return span_s
 
 
 def unavailable_now(text: str) -> HTTPException:

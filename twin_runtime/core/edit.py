@@ -60,6 +60,15 @@ def edit(twin: Twin, wanted: Edit) -> Twin | Refused:
     )
 
 
+def expire(twin: Twin, path: str, number: int) -> Twin | None:
+    """The time of a wish is up; None where it has ended, or another one has its place."""
+    entry = twin.desired.get(path)
+    if entry is None or entry.number != number or not is_open(entry):
+        return None
+    desired = {**twin.desired, path: entry.model_copy(update={"state": "expired"})}
+    return twin._replace(desired=desired, revision=twin.revision + 1)
+
+
 def _encoded(editable: Editable) -> bytes:
     return messages.dump({"a": dict(editable.attributes), "d": dict(editable.desired)})
 
@@ -68,7 +77,7 @@ def _edited(twin: Twin, wanted: Edit) -> Editable:
     _check_path(wanted.path)
     tree = _checked_tree(_changed(_tree(twin), wanted))
     attributes = _checked_attributes(tree.get("attributes", {}))
-    desired = _desired(twin, _wishes(tree.get("features", {})), wanted.path)
+    desired = _desired(twin, _wishes(tree.get("features", {})), wanted)
     size = edited_bytes(attributes, desired)
     if size > EDITED_BYTES_MAX:
         what = f"attributes and desired values would take {size} bytes"
@@ -163,18 +172,17 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _desired(
-    twin: Twin, wishes: Mapping[str, Any], path: tuple[str, ...]
-) -> dict[str, DesiredState]:
+def _desired(twin: Twin, wishes: Mapping[str, Any], wanted: Edit) -> dict[str, DesiredState]:
     if len(wishes) > DESIRED_PER_TWIN_MAX:
         text = f"{len(wishes)} desired values are too many: at most {DESIRED_PER_TWIN_MAX}"
         raise _No("too_many", f"{text}; delete those that are done")
     desired: dict[str, DesiredState] = {}
     for name, value in wishes.items():
         entry = twin.desired.get(path_to(name))
-        if entry is None or not _stands(twin, name, entry, value, again=name in path):
+        if entry is None or not _stands(twin, name, entry, value, again=name in wanted.path):
             _check_wish(twin.shape, name, value)
-            entry = DesiredState(number=twin.revision + 1, value=value)
+            number, valid_for_s = twin.revision + 1, wanted.valid_for_s
+            entry = DesiredState(number=number, value=value, valid_for_s=valid_for_s)
         desired[path_to(name)] = entry
     return desired
 

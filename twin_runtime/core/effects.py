@@ -136,7 +136,8 @@ class Guard(NamedTuple):
 
 class Edit(NamedTuple):
     """A request: let what people may write of a thing become `value` at `path`: replaced (`put`),
-    merged with it (`patch`, RFC 7396), or removed. `site` is the namespace of the thing's id."""
+    merged with it (`patch`, RFC 7396), or removed. What is wanted of the device by it expires
+    after `valid_for_s`, if that is given. `site` is the namespace of the thing's id."""
 
     twin: str
     method: Literal["put", "patch", "delete"]
@@ -144,6 +145,7 @@ class Edit(NamedTuple):
     value: Any = None
     guard: Guard = Guard()
     site: str = ""
+    valid_for_s: float | None = None
 
 
 class Edited(NamedTuple):

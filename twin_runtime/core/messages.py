@@ -213,6 +213,10 @@ class FeatureState(Wire):
 
 
 class DesiredState(DesiredValue):
+    """A wish and what became of it; one that is `valid_for_s` expires where it has not ended by
+    then, counted anew by each owner and after each restart."""
+
+    valid_for_s: Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)] | None = None
     state: Literal["pending", "accepted", "rejected", "expired", "done"] = "pending"
     reason: ShortText = ""
 
