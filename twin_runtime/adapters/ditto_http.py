@@ -23,6 +23,7 @@ _VALUE_CHARS_MAX = 60
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
+Endpoint = Callable[..., Awaitable[Response]]
 Said = dict[int | str, dict[str, Any]]  # what a route answers, for its documentation
 
 
@@ -42,12 +43,15 @@ class DittoError(BaseModel):
 def read(
     router: APIRouter,
     path: str,
-    endpoint: Callable[..., Awaitable[Response]],
+    endpoint: Endpoint,
     responses: Said | None = None,
     kind: type[Response] = Json,
+    extra: dict[str, Any] | None = None,
 ) -> None:
-    """Serve GET and HEAD at `path`."""
-    router.add_api_route(path, endpoint, response_class=kind, responses=responses)
+    """Serve GET and HEAD at `path`; `extra` is what the endpoint's signature does not document."""
+    router.add_api_route(
+        path, endpoint, response_class=kind, responses=responses, openapi_extra=extra
+    )
     router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from twin_runtime.adapters.ditto_http import Json, malformed, no_part, no_thing, unmet_condition
@@ -25,6 +25,12 @@ from twin_runtime.core.thing import ABSENT, part_of, thing_of
 
 FieldsQuery = Annotated[str | None, Query(description="which parts: thingId,attributes(a,b)")]
 ConditionQuery = Annotated[str | None, Query(description="an RQL expression on the thing")]
+
+
+def _text_parameter(place: str, name: str, description: str) -> dict[str, Any]:
+    """A parameter, as OpenAPI has it."""
+    about = {"name": name, "in": place, "description": description}
+    return {**about, "required": False, "schema": {"type": "string"}}
 
 
 class Shown(Protocol):
@@ -44,14 +50,24 @@ class Shown(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a request says beside the path."""
 
-    fields: FieldsQuery = None
-    condition: ConditionQuery = None
-    if_match: Annotated[str | None, Header()] = None
-    if_none_match: Annotated[str | None, Header()] = None
+    fields: str | None = None
+    condition: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+
+# FastAPI would take longer to hand over these four than the rest of an answer takes.
+WANTED: dict[str, Any] = {
+    "parameters": [
+        _text_parameter("query", "fields", "which parts: thingId,attributes(a,b)"),
+        _text_parameter("query", "condition", "an RQL expression on the thing"),
+        _text_parameter("header", "If-Match", "the entity tag of the state that is wanted"),
+        _text_parameter("header", "If-None-Match", "the entity tag of a state that is known"),
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +78,9 @@ class Things:
     site: str
     wall_ms: Callable[[], int]
 
-    def answer(self, thing_id: str, path: tuple[str, ...], wanted: Wanted) -> Response:
+    def answer(self, request: Request, thing_id: str, *path: str) -> Response:
         """What stands at `path` of a thing, as far as it is wanted."""
+        wanted = _wanted_by(request)
         fields = fields_asked(wanted.fields)
         shown = self.shown(thing_id)
         document = shown.document()
@@ -102,6 +119,16 @@ class Things:
         if shown.known_wall_ms is None:
             return {}
         return {"Age": str(max(self.wall_ms() - shown.known_wall_ms, 0) // 1000)}
+
+
+def _wanted_by(request: Request) -> Wanted:
+    """What is documented as `WANTED`, of this request."""
+    headers = request.headers
+    tags = headers.get("if-match"), headers.get("if-none-match")
+    if not request.scope["query_string"]:
+        return Wanted(None, None, *tags)
+    query = request.query_params
+    return Wanted(query.get("fields"), query.get("condition"), *tags)
 
 
 def fields_asked(text: str | None) -> Fields:

@@ -23,12 +23,26 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 
 from twin_runtime.adapters.descriptions_http import Descriptions, wants_description
-from twin_runtime.adapters.ditto_http import DittoError, Json, Said, answer_errors, bad_query, read
+from twin_runtime.adapters.ditto_http import (
+    DittoError,
+    Endpoint,
+    Json,
+    Said,
+    answer_errors,
+    bad_query,
+    read,
+)
 from twin_runtime.adapters.process_http import add_process
-from twin_runtime.adapters.reading import FieldsQuery, Shown, Things, Wanted, fields_asked
+from twin_runtime.adapters.reading import (
+    WANTED,
+    FieldsQuery,
+    Shown,
+    Things,
+    fields_asked,
+)
 from twin_runtime.adapters.search_http import add_search
 from twin_runtime.core.limits import KEYS_PER_TURN, THINGS_PAGE_DEFAULT, THINGS_PAGE_MAX
 from twin_runtime.core.thing import path_of
@@ -63,16 +77,20 @@ def things_app(
 def _add_things(router: APIRouter, things: "_Routes") -> None:
     thing = "/api/2/things/{thing_id}"
     feature = thing + "/features/{feature_id}"
+    parts: dict[str, Endpoint] = {
+        thing + "/attributes": things.attributes,
+        thing + "/attributes/{path:path}": things.attribute,
+        thing + "/features": things.features,
+        feature: things.feature,
+        feature + "/properties": things.properties,
+        feature + "/properties/{path:path}": things.property,
+        feature + "/desiredProperties": things.desired,
+        feature + "/desiredProperties/{path:path}": things.desired_property,
+    }
     read(router, "/api/2/things", things.page, _LIST)
-    read(router, thing, things.one, _THING)
-    read(router, thing + "/attributes", things.attributes, _ONE)
-    read(router, thing + "/attributes/{path:path}", things.attribute, _ONE)
-    read(router, thing + "/features", things.features, _ONE)
-    read(router, feature, things.feature, _ONE)
-    read(router, feature + "/properties", things.properties, _ONE)
-    read(router, feature + "/properties/{path:path}", things.property, _ONE)
-    read(router, feature + "/desiredProperties", things.desired, _ONE)
-    read(router, feature + "/desiredProperties/{path:path}", things.desired_property, _ONE)
+    read(router, thing, things.one, _THING, extra=WANTED)
+    for path, endpoint in parts.items():
+        read(router, path, endpoint, _ONE, extra=WANTED)
 
 
 _TAG = {"ETag": {"description": "The state that was read.", "schema": {"type": "string"}}}
@@ -96,56 +114,54 @@ _LIST: Said = {
 }
 
 
-_Asked = Annotated[Wanted, Depends()]
-
-
 @dataclass(frozen=True, slots=True)
 class _Routes:
     things: Things
     descriptions: Descriptions
 
-    async def one(self, request: Request, thing_id: str, wanted: _Asked) -> Response:
+    async def one(self, request: Request, thing_id: str) -> Response:
         """One thing, or its Thing Description (`Accept: application/td+json`)."""
         if wants_description(request):
             return self.descriptions.answer(request, thing_id)
-        return self.things.answer(thing_id, (), wanted)
+        return self.things.answer(request, thing_id)
 
-    async def attributes(self, thing_id: str, wanted: _Asked) -> Response:
+    async def attributes(self, request: Request, thing_id: str) -> Response:
         """What people wrote of a thing, and, as `description`, what its device says of itself."""
-        return self.things.answer(thing_id, ("attributes",), wanted)
+        return self.things.answer(request, thing_id, "attributes")
 
-    async def attribute(self, thing_id: str, path: str, wanted: _Asked) -> Response:
+    async def attribute(self, request: Request, thing_id: str, path: str) -> Response:
         """One attribute, or what is below it: a JSON pointer."""
-        return self.things.answer(thing_id, ("attributes", *path_of(path)), wanted)
+        return self.things.answer(request, thing_id, "attributes", *path_of(path))
 
-    async def features(self, thing_id: str, wanted: _Asked) -> Response:
+    async def features(self, request: Request, thing_id: str) -> Response:
         """What a device reports, and what is wanted of it."""
-        return self.things.answer(thing_id, ("features",), wanted)
+        return self.things.answer(request, thing_id, "features")
 
-    async def feature(self, thing_id: str, feature_id: str, wanted: _Asked) -> Response:
+    async def feature(self, request: Request, thing_id: str, feature_id: str) -> Response:
         """One feature."""
-        return self.things.answer(thing_id, ("features", feature_id), wanted)
+        return self.things.answer(request, thing_id, "features", feature_id)
 
-    async def properties(self, thing_id: str, feature_id: str, wanted: _Asked) -> Response:
+    async def properties(self, request: Request, thing_id: str, feature_id: str) -> Response:
         """A feature as its device reported it."""
-        return self.things.answer(thing_id, ("features", feature_id, "properties"), wanted)
+        return self.things.answer(request, thing_id, "features", feature_id, "properties")
 
-    async def property(self, thing_id: str, feature_id: str, path: str, wanted: _Asked) -> Response:
+    async def property(
+        self, request: Request, thing_id: str, feature_id: str, path: str
+    ) -> Response:
         """One property: `value`, `observed_ms` or `quality`."""
         above = ("features", feature_id, "properties")
-        return self.things.answer(thing_id, (*above, *path_of(path)), wanted)
+        return self.things.answer(request, thing_id, *above, *path_of(path))
 
-    async def desired(self, thing_id: str, feature_id: str, wanted: _Asked) -> Response:
+    async def desired(self, request: Request, thing_id: str, feature_id: str) -> Response:
         """What is wanted of a feature."""
-        path = ("features", feature_id, "desiredProperties")
-        return self.things.answer(thing_id, path, wanted)
+        return self.things.answer(request, thing_id, "features", feature_id, "desiredProperties")
 
     async def desired_property(
-        self, thing_id: str, feature_id: str, path: str, wanted: _Asked
+        self, request: Request, thing_id: str, feature_id: str, path: str
     ) -> Response:
         """The `value` that is wanted of a feature."""
         above = ("features", feature_id, "desiredProperties")
-        return self.things.answer(thing_id, (*above, *path_of(path)), wanted)
+        return self.things.answer(request, thing_id, *above, *path_of(path))
 
     async def page(
         self,
