@@ -12,11 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from cloud.config import CloudConfig
+from device_agent.config import DeviceConfig
+from edge_node.config import EdgeConfig
+from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.process import EXIT_USAGE
 
-UNITS = sorted((Path(__file__).parents[2] / "deploy/systemd").glob("*.service"))
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 DITEN = Path(sys.executable).with_name("diten")
+HEREDOC = re.MULTILINE | re.DOTALL
 EXPOSURE_MAX = 2.0  # of 10; systemd calls 2 and less OK
 ANSWERED_S = 30.0
 BEATS_WAITING_MAX = 20  # what a datagram socket holds before its reader looks is less
@@ -132,3 +139,23 @@ def test_a_unit_runs_a_command_that_exists_and_does_not_repeat_a_mistake(unit: P
     done = subprocess.run([DITEN, command[1], "run", "--help"], capture_output=True, check=False)
     assert done.returncode == 0
     assert f"\nRestartPreventExitStatus={EXIT_USAGE}\n" in text
+
+
+def test_the_configurations_of_the_installation_guide_are_taken(tmp_path: Path) -> None:
+    models: dict[str, tuple[str, type[BaseModel]]] = {
+        "cloud": ("cloud", CloudConfig),
+        "e-1": ("edge", EdgeConfig),
+        "device": ("device", DeviceConfig),
+    }
+    guide = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
+    written = re.findall(r"tee /etc/diten/([\w-]+)\.toml <<END\n(.*?)END$", guide, HEREDOC)
+    assert {name for name, _ in written} == set(models)
+    for name, text in written:
+        role, model = models[name]
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text)
+        settings = load_config(model, role, path, {}, {})
+        [directory] = [unit.read_text() for unit in UNITS if f"diten-{role}" in unit.name]
+        kept = re.search(r"^StateDirectory=(.*)$", directory, re.MULTILINE)
+        assert kept is not None
+        assert f"/var/lib/{kept[1].replace('%i', name)}" == str(dict(settings)["data_dir"])
