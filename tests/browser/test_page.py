@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.chromium import SHOWN_MS, Scheme, looking
-from tests.system.rig import Rig
+from tests.system.rig import Rig, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
@@ -129,6 +129,39 @@ def test_a_desired_value_that_no_device_takes_is_said_to_be_rejected(
         expect(row.locator('[data-tone="bad"], [role="alert"]').first).to_be_visible()
 
 
+def test_a_device_is_commanded_and_answers(browser: Browser, site: str) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        commands = page.get_by_label("Commands")
+        commands.get_by_label("Command").fill("sample_now")
+        commands.get_by_role("button", name="Send").click()
+        expect(commands.get_by_role("status")).to_contain_text("The device says: done")
+        commands.get_by_label("Command").fill("dance")
+        commands.get_by_role("button", name="Send").click()
+        expect(commands.get_by_role("status")).to_contain_text("cannot be written")
+
+
+def test_a_write_that_needs_a_token_asks_for_it_once(browser: Browser, site: str) -> None:
+    """The cloud of a site with a token, as its API says it: 401 without."""
+
+    def guarded(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer open-sesame":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"status": 401, "message": "A token is needed."})
+
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        page.route(re.compile("inbox/messages"), guarded)
+        commands = page.get_by_label("Commands")
+        commands.get_by_label("Command").fill("sample_now")
+        commands.get_by_role("button", name="Send").click()
+        page.get_by_role("textbox", name="Token").fill("open-sesame")
+        page.get_by_role("button", name="Use it").click()
+        expect(commands.get_by_role("status")).to_contain_text("The device says: done")
+        commands.get_by_role("button", name="Send").click()
+        expect(commands.get_by_role("status")).to_contain_text("The device says: done")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 # --- what is looked for is found -------------------------------------------------------------
 
 
@@ -151,6 +184,17 @@ def test_a_feature_has_a_chart_and_is_described_in_words(browser: Browser, site:
         page.get_by_role("button", name="temperature_c").click()
         chart = page.get_by_role("img", name=re.compile(r"temperature_c: \d+ values.*°C"))
         expect(chart.locator("canvas")).to_be_visible()
+
+
+def test_a_chart_begins_with_the_past_that_its_edge_has_kept(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    path = f"{site}api/v1/twins/{TWIN}/history?feature=temperature_c&limit=100"
+    wait_for("a past to look at", lambda: len(httpx.get(path).json()["rows"]) >= 20)
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        page.get_by_role("button", name="temperature_c").click()
+        past = re.compile(r"temperature_c: ([2-9]\d|\d{3,}) values.*°C")
+        expect(page.get_by_role("img", name=past)).to_be_visible()
 
 
 def test_a_twin_that_does_not_exist_is_said_not_to(browser: Browser, site: str) -> None:

@@ -33,27 +33,25 @@ export function mover(id, fleet) {
 }
 
 export function commands(thingId) {
-  const subject = el("input", { id: "subject", required: true, maxLength: 64, autocomplete: "off", spellcheck: false });
-  const value = el("textarea", { id: "value", spellcheck: false, placeholder: "JSON, or nothing" });
+  const subject = el("input", { id: "subject", required: true, placeholder: "sample_now", maxLength: 64, autocomplete: "off", spellcheck: false });
+  const value = el("textarea", { id: "value", spellcheck: false, placeholder: '{"name": 1}, or nothing' });
   const answer = el("p", { className: "answer quiet", role: "status" });
-  const body = el("pre", {});
   const form = el("form", { className: "fields", onsubmit: (event) => { event.preventDefault(); send(); } },
-    el("label", { htmlFor: "subject" }, "Subject"), subject, el("label", { htmlFor: "value" }, "Value"), value,
-    el("div", { className: "pair" }, el("button", { type: "submit" }, "Send")), answer, body);
+    el("label", { htmlFor: "subject" }, "Command"), subject, el("label", { htmlFor: "value" }, "Arguments"), value,
+    el("div", { className: "pair" }, el("button", { type: "submit" }, "Send")), answer);
 
   async function send() {
-    replace(body);
     let content;
     try {
-      content = value.value.trim() ? JSON.parse(value.value) : undefined;
+      content = JSON.parse(value.value.trim() || "{}");
     } catch (error) {
       mark(answer, "tone", "bad");
-      say(answer, `The value is not JSON: ${error.message}`);
+      say(answer, `The arguments are not JSON: ${error.message}`);
       return;
     }
     const path = `/api/2/things/${encodeURIComponent(thingId())}/inbox/messages/${encodeURIComponent(subject.value)}`;
-    const answered = await carriedOut(answer, "The command was taken.", () => authorised(() => write("POST", path, content)));
-    if (answered?.body) say(body, JSON.stringify(answered.body, null, 2));
+    const answered = await carriedOut(answer, "The device was told.", () => authorised(() => write("POST", path, content)));
+    if (answered?.body?.outcome) say(answer, `The device says: ${answered.body.outcome}. ${answered.body.reason ?? ""}`);
   }
 
   return el("section", { className: "panel later", "aria-label": "Commands" }, el("h2", {}, "Command its device"), form);

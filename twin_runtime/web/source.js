@@ -31,7 +31,7 @@ export class Source {
   #failures = 0;
   #timer = null;
   #running = false;
-  #unknown = new Set(); // things of which a change came before the thing
+  #unknown = new Set(); // things to be read whole: the stream leaves descriptions out
 
   constructor(fleet) {
     this.#fleet = fleet;
@@ -147,8 +147,13 @@ export class Source {
   #changed(data) {
     if (!data) return;
     const change = JSON.parse(data);
-    const id = twinOf(change.thingId);
-    if (!this.#fleet.twins.get(id)?.thing && this.#unknown.size < PAGE) this.#unknown.add(change.thingId);
+    if (this.#isNews(change) && this.#unknown.size < PAGE) this.#unknown.add(change.thingId);
     this.#fleet.take(change);
+  }
+
+  // Whether it names what was not described: it is new, or has described itself anew.
+  #isNews({ thingId, features = {} }) {
+    const known = this.#fleet.twins.get(twinOf(thingId))?.thing;
+    return !known || Object.keys(features).some((name) => !(name in known.features));
   }
 }
