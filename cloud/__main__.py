@@ -16,14 +16,17 @@ from cloud.snapshots import CHECKPOINTS
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
+from twin_runtime.adapters.events_stream import EventsStream
 from twin_runtime.adapters.forward_http import Forwards, edge_client, with_forwards
 from twin_runtime.adapters.history_forward import with_forwarded_history
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.process import exit_code
+from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.service import Service, run_service
 from twin_runtime.adapters.sqlite_store import LogBound
 from twin_runtime.adapters.web_http import with_page
 from twin_runtime.core import topics
+from twin_runtime.core.effects import NewestEvent
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import (
     CHECKPOINTS_KEPT_BYTES_MAX,
@@ -33,6 +36,7 @@ from twin_runtime.core.limits import (
     EVENTS_BYTES_MAX,
     EVENTS_MAX,
 )
+from twin_runtime.ports import Store
 
 
 def start(config: Path) -> int:
@@ -53,16 +57,17 @@ def start(config: Path) -> int:
                 CHECKPOINTS: LogBound(CHECKPOINTS_KEPT_MAX, CHECKPOINTS_KEPT_BYTES_MAX),
             },
             states=lambda store: Recall(partial(store.scan, CHECKPOINTS)),
+            events=_events,
             routes=lambda questions, store: with_forwards(
-                with_forwarded_history(
-                    with_page(
+                with_page(
+                    with_forwarded_history(
                         with_decisions(
                             directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
                             questions.ask,
                             partial(store.scan, DECISIONS, ALL),
-                        )
-                    ),
-                    *(questions.ask, edges),
+                        ),
+                        *(questions.ask, edges),
+                    )
                 ),
                 Forwards(questions.ask, settings.site, edges, settings.http.secret),
             ),
@@ -70,6 +75,14 @@ def start(config: Path) -> int:
         await run_service(cloud, settings)
 
     return exit_code(body)
+
+
+def _events(questions: Questions, store: Store) -> EventsStream:
+    async def newest() -> int:
+        number: int = (await questions.ask(NewestEvent())).value
+        return number
+
+    return EventsStream(EVENTS, partial(store.scan, EVENTS, ALL), newest)
 
 
 def _association(settings: CloudConfig) -> Association | None:

@@ -14,6 +14,7 @@ from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.http_server import bind, serve
 from twin_runtime.adapters.stream_http import EVENT_STREAM, add_thing_streams, cut_off_the_stalled
 from twin_runtime.adapters.things_http import things_app
+from twin_runtime.core.look import State
 from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health
 
@@ -40,8 +41,8 @@ class Committed:
             "features": {"level_m": {"value": self.level_m, "observed_ms": 1, "quality": "good"}},
         }
 
-    def state(self) -> dict[str, Any]:
-        return self.document()
+    def state(self) -> State:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Served:
         async with self.client.stream("GET", path, headers=headers) as response:
             assert response.status_code == 200, await response.aread()
             assert response.headers["content-type"].startswith(EVENT_STREAM)
-            yield _events(response.aiter_lines())
+            yield events_in(response.aiter_lines())
 
 
 @asynccontextmanager
@@ -138,7 +139,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+async def events_in(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
     """By the rules of the standard; an id alone is a mark."""
     last_id, name, data = "", "message", ""
     async for line in lines:

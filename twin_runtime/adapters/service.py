@@ -5,7 +5,7 @@ their processes is here.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.elsewhere_http import Elsewhere
+from twin_runtime.adapters.events_stream import EventsStream, add_events_stream
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.history_http import States, Values, add_past_states, history_router
 from twin_runtime.adapters.job_process import JobProcess
@@ -32,7 +33,7 @@ from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 from twin_runtime.adapters.stream_http import add_thing_streams, cut_off_the_stalled
 from twin_runtime.adapters.tokens import TokenGuard
 from twin_runtime.core import messages, topics
-from twin_runtime.core.effects import Machine, Send
+from twin_runtime.core.effects import Effects, Machine, Send
 from twin_runtime.core.ids import StoreId
 from twin_runtime.core.messages import Status
 from twin_runtime.core.thing import thing_of
@@ -84,6 +85,7 @@ class Service:
     routes: Callable[[Questions, Store], APIRouter] | None = None  # what else is served over HTTP
     states: Callable[[Store], States] | None = None  # who rebuilds twins as they were
     values: Callable[[Store], Values] | None = None  # who reads what was reported of them
+    events: Callable[[Questions, Store], EventsStream] | None = None  # what else is followed
     blob_routes: Callable[[BlobRoutes], APIRouter] = blobs_http.reading
 
 
@@ -105,8 +107,6 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
             *(lambda: clock.now().wall_ms, access_of(config, config.http.advertise or "")),
         )
         _stand_before(app, machine, config)
-        changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
-        add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         cut_off_the_stalled(listener)
         _add_past(app, service, store, view, config.site)
         inbox = Inbox()
@@ -128,10 +128,31 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         spare_the_old()
         beside = {"http": http_server.serve(app, listener), "collector": collect_daily()}
         beside["jobs"], beside["blobs"] = jobs.run(), blobs.run()
-        ports.committed, beside["changes"] = (lambda fx: changes.take(fx.shown)), changes.run()
+        beside |= _streams(app, service, ports, questions, config.site)
         await run_process(machine, ports, inbox, beside)
         threads.close()
         store.close()
+
+
+def _streams(
+    app: FastAPI, service: Service, ports: Ports, questions: Questions, site: str
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """Let readers follow what is committed; returns what has to run for that."""
+    changes = Changes(ports.view, lambda shown: to_json(thing_of(shown.document(), site)))
+    life = f"{ports.store.store_id}-{ports.clock.now().wall_ms:x}"
+    add_thing_streams(app, changes, site, life)
+    if service.events is None:
+        ports.committed = lambda fx: changes.take(fx.shown)
+        return {"changes": changes.run()}
+    events = service.events(questions, ports.store)
+    add_events_stream(app, events)
+
+    def committed(fx: Effects) -> None:
+        changes.take(fx.shown)
+        events.take(fx.writes)
+
+    ports.committed = committed
+    return {"changes": changes.run(), "events": events.run()}
 
 
 def _add_past(

@@ -50,7 +50,7 @@ from twin_runtime.core.selector import Fields, fields_of, selected
 from twin_runtime.core.thing import ABSENT
 
 EVENT_STREAM = "text/event-stream"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _NEVER = -1  # a position that never was
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -166,7 +166,7 @@ class _Streams:
         selection = _selection(request, twins)
         number = self._position(request.headers.get("Last-Event-ID"))
         frames = _Reader(self, selection, number).frames()
-        return StreamingResponse(frames, headers=_HEADERS, media_type=EVENT_STREAM)
+        return StreamingResponse(frames, headers=STREAM_HEADERS, media_type=EVENT_STREAM)
 
     def _position(self, event_id: str | None) -> int | None:
         """How far one has come; None: it begins now."""

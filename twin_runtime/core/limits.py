@@ -110,6 +110,7 @@ MOVE_KEY_CHARS_MAX = 64  # an Idempotency-Key: a UUID has 36
 MOVE_KEYS_MAX = 1_000  # Idempotency-Keys remembered: a client retries within minutes
 EVENTS_MAX = 100_000  # what the directory decided: 15 MB, months of moves by hand
 EVENTS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where the events are larger
+EVENTS_RECENT_MAX = 256  # events in memory, for those who follow them as they happen
 EVENTS_PAGE_MAX = 1_000  # events in one answer: 200 KB
 TWINS_PAGE_MAX = 1_000  # twins in one answer, with their edge and presence: 120 KB
 # Pairs of a twin and an edge in one decision: pack-and-hold takes 8 s for 1,000 twins on 3 edges.
