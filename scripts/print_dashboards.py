@@ -27,7 +27,9 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana import broker, edge, fleet, moves, twin
 from deploy.grafana.panels import (
+    COUNT,
     GREEN,
+    Curve,
     Lines,
     Number,
     Panel,
@@ -41,27 +43,31 @@ PROMETHEUS, API = "diten-prometheus", "diten-api"  # uids of the provisioned dat
 INFINITY = "yesoreyeram-infinity-datasource"
 TAG = "diten"
 HEIGHT, STAT_HEIGHT = 8, 4
+CURVE_COLUMNS = (("time", "timestamp_epoch"), ("value", "number"))
 
 
 class Infinity(Builder[Dataquery], Dataquery):
     """A query of Grafana's Infinity data source, of which the SDK has no type."""
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
+    def __init__(
+        self, url: str, selector: str, columns: Sequence[tuple[str, str]], shape: str
+    ) -> None:
+        self._url = url
+        self._selector = selector
+        self._columns = columns
+        self._shape = shape  # table or timeseries
 
     def to_json(self) -> dict[str, Any]:
-        columns = [
-            {"selector": name, "text": name, "type": kind} for name, kind in self._rows.columns
-        ]
+        columns = [{"selector": name, "text": name, "type": kind} for name, kind in self._columns]
         source = {"type": INFINITY, "uid": API}
-        told = {"type": "json", "source": "url", "parser": "jq-backend", "format": "table"}
+        told = {"type": "json", "source": "url", "parser": "jq-backend", "format": self._shape}
         return {
             **told,
             "refId": "A",
             "datasource": source,
-            "url": self._rows.url,
+            "url": self._url,
             "url_options": {"method": "GET", "data": ""},
-            "root_selector": self._rows.selector,
+            "root_selector": self._selector,
             "columns": columns,
         }
 
@@ -88,7 +94,7 @@ def query(name: str, expr: str, index: int = 0) -> prometheus.Dataquery:
 def drawn(panel: Panel) -> Builder[model.Panel]:
     match panel:
         case Lines():
-            return drawn_lines(panel)
+            return drawn_lines(panel).min(0)
         case Number(title, why, unit, expr, steps, width):
             shown = stat.Panel().title(title).description(why).unit(unit).height(STAT_HEIGHT)
             shown = shown.span(width).thresholds(thresholds(steps)).no_value("–")
@@ -96,11 +102,14 @@ def drawn(panel: Panel) -> Builder[model.Panel]:
             return shown.with_target(query(title, expr).instant())
         case Words(title, markdown, width):
             return text.Panel().title(title).content(markdown).span(width).height(STAT_HEIGHT - 1)
-        case Rows(title, why, width=width):
-            return (
-                table.Panel().title(title).description(why).span(width).height(HEIGHT)
-                .datasource(source(INFINITY, API)).with_target(Infinity(panel))
-            )  # fmt: skip
+        case Rows(title, why, url, selector, columns, width):
+            rows = table.Panel().title(title).description(why).span(width).height(HEIGHT)
+            asked = Infinity(url, selector, columns, "table")
+            return rows.datasource(source(INFINITY, API)).with_target(asked)
+        case Curve(title, why, url, selector):
+            curve = drawn_lines(Lines(title, why, COUNT, {}, width=24))
+            asked = Infinity(url, selector, CURVE_COLUMNS, "timeseries")
+            return curve.datasource(source(INFINITY, API)).with_target(asked)
 
 
 def drawn_lines(panel: Lines) -> timeseries.Panel:
@@ -142,8 +151,8 @@ def edges() -> dashboard.QueryVariable:
     return chosen.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
 
 
-def twins() -> dashboard.TextBoxVariable:
-    return dashboard.TextBoxVariable("twin").label("Twin").default_value("d-core-0")
+def typed(name: str, label: str, example: str) -> dashboard.TextBoxVariable:
+    return dashboard.TextBoxVariable(name).label(label).default_value(example)
 
 
 DASHBOARDS = (
@@ -154,7 +163,10 @@ DASHBOARDS = (
         "moves", "Twins that change their edge, and the files that go with them.", moves.MOVES
     ),
     a_dashboard(
-        "twin", "One twin, asked for at the API: metrics are never per twin.", twin.TWIN, [twins()]
+        "twin",
+        "One twin, asked for at the API: metrics are never per twin.",
+        twin.TWIN,
+        [typed("twin", "Twin", "d-core-0"), typed("feature", "Feature", "cpu_load_ratio")],
     ),
 )
 

@@ -113,6 +113,18 @@ ONE_EDGE: tuple[Panel, ...] = (
         },
     ),
     Lines(
+        "Edits",
+        "Of attributes and desired values, asked for over HTTP.",
+        PER_S,
+        {"{{outcome}}": rate("diten_edits_total", EDGE, "outcome")},
+    ),
+    Lines(
+        "Commands",
+        "By their end; expired or without an answer: DitenCommandsUnanswered.",
+        PER_S,
+        {"{{outcome}}": rate("diten_commands_total", EDGE, "outcome")},
+    ),
+    Lines(
         "CPU",
         "Of one core.",
         SHARE,

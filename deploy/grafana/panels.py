@@ -61,7 +61,17 @@ class Rows:
     width: int = 24
 
 
-Panel = Lines | Number | Words | Rows
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What the API says, as a value over time: its columns are `time` and `value`."""
+
+    title: str
+    why: str
+    url: str
+    selector: str
+
+
+Panel = Lines | Number | Words | Rows | Curve
 BAD = ((1, RED),)
 WARN = ((1, YELLOW),)
 

@@ -1,6 +1,7 @@
 """One twin, asked for at the API: metrics are never per twin."""
 
 from deploy.grafana.panels import (
+    Curve,
     Panel,
     Rows,
 )
@@ -28,5 +29,11 @@ TWIN: tuple[Panel, ...] = (
             ("quality", "string"),
             ("desired", "string"),
         ),
+    ),
+    Curve(
+        "One feature over time",
+        "As its device reported it, thinned to what a chart can show; kept at the edge.",
+        "/api/v1/twins/${twin}/history?feature=${feature}&from=${__from}&to=${__to}&points=500",
+        ".rows | map({time: .[0], value: .[1]})",
     ),
 )
