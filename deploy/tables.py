@@ -10,13 +10,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 # UCUM's codes where a person writes something else.
-_SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "By/s": "B/s", "Ohm": "Ω", "dB[mW]": "dBm"}
+SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "By/s": "B/s", "Ohm": "Ω", "dB[mW]": "dBm"}
 _PREFIXED = frozenset({"B", "B/s", "Hz", "W", "J"})
 _PREFIXES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _LARGE = 1000  # from here on a fraction tells nobody anything
 _PIPE_WIDTH = 100_000  # a line in a pipe: 256 features of 256 characters
 _GAP = 2  # between columns
-_QUALITY_STYLES = {"good": "green", "uncertain": "yellow", "live": "cyan"}
+QUALITY_STYLES = {"good": "green", "uncertain": "yellow", "live": "cyan"}
 _STATE_STYLES = {"serving": "green", "draining": "yellow", "lost": "red"}
 # (seconds in one, from how many seconds on, name)
 _AGES = ((86_400, 172_800, "d"), (3600, 7200, "h"), (60, 120, "min"), (1, 1, "s"))
@@ -92,7 +92,7 @@ def thing_table(thing: Thing, now_ms: int) -> Table:
             Text(value_text(value)),
             Text(unit),
             age_text(now_ms - state["observed_ms"]) if state else "",
-            Text(quality, style=_QUALITY_STYLES.get(quality, "")),
+            Text(quality, style=QUALITY_STYLES.get(quality, "")),
             Text(value_text(desired["value"]) if desired else ""),
         )
     return table
@@ -169,7 +169,7 @@ def unit_of(thing: Thing, feature: str) -> str:
     """The unit the device declared for `feature`, as people write it."""
     declared = thing["attributes"].get("description", {}).get("features", {})
     unit: str = declared.get(feature, {}).get("unit", "")
-    return _SYMBOLS.get(unit, unit)
+    return SYMBOLS.get(unit, unit)
 
 
 def _values_text(thing: Thing) -> str:

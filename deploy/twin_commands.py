@@ -16,6 +16,7 @@ from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, 
 from deploy.journey import Event, Journey, in_words
 from deploy.patches import merge_patch
 from deploy.tables import changes, heading, print_table, thing_table, things_table
+from deploy.twin_history import history
 from twin_runtime.core.limits import THINGS_PAGE_MAX
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def patch(
     tag = response.headers["etag"].strip('"')
     written = {"twin": thing_id, "etag": tag, "patch": changes}
     click.echo(json.dumps(written) if as_json else f"{thing_id} is at {tag.replace(':', ' ')}")
+
+
+twin.add_command(history)
 
 
 def _arrival(journey: Journey, edge: str) -> Event | None:
