@@ -50,6 +50,7 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, REPUBLISH_PAUSE_S, REPUBLISH_PERIOD_S
+from twin_runtime.core.look import State, state_of
 from twin_runtime.core.orders import (
     Activated,
     Checkpoint,
@@ -70,6 +71,7 @@ class Thing:
     reported_wall_ms: int
     received_wall_ms: int
     encoded: bytes
+    held: State | None = None  # its values, at hand for a search
 
     @property
     def known_wall_ms(self) -> int:
@@ -80,9 +82,8 @@ class Thing:
         document: dict[str, Any] = messages.load(self.encoded)
         return document
 
-    def state(self) -> dict[str, Any]:
-        """The same: to leave the description out would take as long as to read it."""
-        return self.document()
+    def state(self) -> State:
+        return self.held or state_of(messages.parse(messages.DOCUMENT, self.encoded))
 
 
 class CloudMachine:
@@ -278,6 +279,7 @@ class CloudMachine:
                 document.reported_wall_ms,
                 received_wall_ms,
                 payload,
+                state_of(document),
             )
             self._things[document.twin] = thing
             if self._association is not None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from twin_runtime.core import messages
 from twin_runtime.core import twin as core
 from twin_runtime.core.features import Feature
+from twin_runtime.core.look import State
 from twin_runtime.core.twin import Twin
 
 NOT_LIVE: Mapping[str, Feature] = MappingProxyType({})
@@ -31,6 +32,9 @@ class Thing(NamedTuple):
         document: dict[str, Any] = messages.load(self.encode())
         return document
 
-    def state(self) -> dict[str, Any]:
-        """The document without the description, at a sixth of the price."""
-        return core.state(self.twin, self.live)
+    def state(self) -> State:
+        twin = self.twin
+        return State(
+            *(twin.twin, twin.epoch, twin.revision, twin.reported_wall_ms),
+            *(twin.attributes, twin.features, self.live, twin.desired),
+        )

@@ -14,6 +14,7 @@ from twin_runtime.adapters.http_server import bind, serve
 from twin_runtime.adapters.reading import Shown
 from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core import messages
+from twin_runtime.core.look import State, state_of
 from twin_runtime.core.messages import (
     Description,
     DesiredState,
@@ -47,10 +48,8 @@ class Committed:
         document: dict[str, Any] = messages.load(messages.encode(self.content))
         return document
 
-    def state(self) -> dict[str, Any]:
-        document = self.document()
-        del document["description"]
-        return document
+    def state(self) -> State:
+        return state_of(self.content)
 
 
 def a_twin(name: str = "d-1", value: float | None = 21.5, **attributes: Any) -> Committed:

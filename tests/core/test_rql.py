@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_runtime.core import messages
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import QUERY_DEPTH_MAX, RQL_CHARS_MAX
-from twin_runtime.core.look import in_document, needs_description
+from twin_runtime.core.look import Look, in_state, in_thing, state_of
 from twin_runtime.core.rql import query_of
 from twin_runtime.core.thing import ABSENT, part_of, path_of, thing_of
 
@@ -30,6 +31,13 @@ DOCUMENT = {
     "desired": {"features/mode/value": {"value": "off", "number": 3, "state": "pending"}},
 }
 THING = thing_of(DOCUMENT, "home")
+STATE = state_of(messages.TwinDocument.model_validate(DOCUMENT))
+
+
+def in_state_or_thing(path: tuple[str, ...]) -> Look:
+    """Into a pair of both: into the state as far as that has it."""
+    in_held, in_whole = in_state("home", path), in_thing(path)
+    return lambda pair: in_held(pair[0]) if in_held else in_whole(pair[1])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ THING = thing_of(DOCUMENT, "home")
 )
 def test_an_expression_says_of_a_thing_what_dittos_says(text: str, holds: bool) -> None:  # noqa: FBT001
     assert query_of(text)(THING) is holds
-    assert query_of(text, in_document("home"))(DOCUMENT) is holds
+    assert query_of(text, in_state_or_thing)((STATE, THING)) is holds
 
 
 @pytest.mark.parametrize(
@@ -228,7 +236,7 @@ def fits(text: str, pattern: str) -> bool:
 def test_an_expression_means_what_a_naive_interpreter_says(expression: Relation | Logic) -> None:
     text = written(expression)
     assert query_of(text)(THING) is meant(expression)
-    assert query_of(text, in_document("home"))(DOCUMENT) is meant(expression)
+    assert query_of(text, in_state_or_thing)((STATE, THING)) is meant(expression)
 
 
 @given(st.text("ab", max_size=12), st.text("ab*?", max_size=8))
@@ -245,7 +253,12 @@ def test_a_pattern_of_many_stars_takes_no_time() -> None:
 
 
 @given(paths)
-def test_only_what_needs_the_description_is_looked_for_in_it(path: str) -> None:
-    bare = {name: value for name, value in DOCUMENT.items() if name != "description"}
-    look = in_document("home")(path_of(path))
-    assert needs_description(path_of(path)) or look(bare) == look(DOCUMENT)
+def test_what_is_held_of_a_twin_is_what_its_thing_says(path: str) -> None:
+    look = in_state("home", path_of(path))
+    assert look is None or look(STATE) == part_of(THING, path_of(path))
+
+
+def test_most_that_is_looked_for_is_held() -> None:
+    held = [path for path in PATHS.split() if in_state("home", path_of(path)) is not None]
+    assert "features/temperature_c/properties/value" in held
+    assert len(held) >= 12

@@ -24,6 +24,7 @@ from deploy.twin_commands import twin
 from twin_runtime.adapters.http_server import bind, serve
 from twin_runtime.adapters.reading import Shown
 from twin_runtime.adapters.things_http import things_app
+from twin_runtime.core.look import State
 from twin_runtime.core.thing import thing_of
 from twin_runtime.ports import Health
 
@@ -66,8 +67,8 @@ class Committed:
             "desired": self.desired,
         }
 
-    def state(self) -> dict[str, Any]:
-        return self.document()
+    def state(self) -> State:
+        raise NotImplementedError
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from twin_runtime.adapters.ditto_http import Json, malformed, no_part, no_thing,
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.etag import is_match, is_none_match, part_tag, thing_tag
 from twin_runtime.core.limits import QUERIES_REMEMBERED_MAX, THINGS_PER_TURN
+from twin_runtime.core.look import State
 from twin_runtime.core.rql import Query as Expression
 from twin_runtime.core.rql import query_of
 from twin_runtime.core.selector import Fields, fields_of, selected
@@ -45,8 +46,8 @@ class Shown(Protocol):
         """The twin as its public topic carries it (`messages.TwinDocument`)."""
         ...
 
-    def state(self) -> dict[str, Any]:
-        """The same, without the description where that is cheaper: what a search looks at."""
+    def state(self) -> State:
+        """Its values as they are held: what a search looks at."""
         ...
 
 

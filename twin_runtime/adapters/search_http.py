@@ -10,7 +10,7 @@ what is found is each thing as it was when it was looked at.
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -24,7 +24,7 @@ from twin_runtime.adapters.reading import FieldsQuery, Shown, Things, fields_ask
 from twin_runtime.core import rql
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import KEYS_PER_TURN, SEARCHED_PER_TURN
-from twin_runtime.core.look import Look, in_document, needs_description
+from twin_runtime.core.look import Look, in_state, in_thing
 from twin_runtime.core.search import (
     Cursor,
     Options,
@@ -36,6 +36,7 @@ from twin_runtime.core.search import (
     options_of,
     ranks_of,
 )
+from twin_runtime.core.thing import thing_of
 
 _Filter = Annotated[str | None, Query(alias="filter", description="an RQL expression")]
 _Option = Annotated[
@@ -87,20 +88,15 @@ class _Search:
 
     async def count(self, expression: _Filter = None) -> Response:
         """How many things the filter holds for."""
-        looking = _Looking(self.things)
-        holds = looking.query(expression or "")
-        return Json(
-            b"%d"
-            % sum([len(found) async for found in looking.turns(list(self.things.view), holds)])
-        )
+        turns = _Looking(self.things, expression or "").turns(list(self.things.view))
+        return Json(b"%d" % sum([len(found) async for found in turns]))
 
 
 async def _first(things: Things, asked: _Asked) -> list[_Found]:
     """What is found in the order of ids, one more than the page has: beyond nobody looks."""
-    looking = _Looking(things)
-    holds = looking.query(asked.filter)
+    looking = _Looking(things, asked.filter)
     first: list[_Found] = []
-    async for turn in looking.turns(await _ascending(things.view, asked.after), holds):
+    async for turn in looking.turns(await _ascending(things.view, asked.after)):
         first += (_Found((twin,), (), twin, shown) for twin, shown, _ in turn)
         if len(first) > asked.size:
             break
@@ -109,11 +105,9 @@ async def _first(things: Things, asked: _Asked) -> list[_Found]:
 
 async def _best(things: Things, asked: _Asked) -> list[_Found]:
     """What is found in an order of values, one more than the page has."""
-    looking = _Looking(things)
-    holds = looking.query(asked.filter)
-    looks = [looking.look_up(by.path) for by in asked.order]
+    looking = _Looking(things, asked.filter, asked.order)
     best: list[_Found] = []
-    async for turn in looking.turns(list(things.view), holds, looks):
+    async for turn in looking.turns(list(things.view)):
         last = best[-1].key if len(best) > asked.size else None
         for twin, shown, ranks in turn:
             key = key_of(asked.order, ranks, twin)
@@ -157,28 +151,33 @@ _Turn = list[tuple[str, Shown, tuple[Rank, ...]]]
 
 
 class _Looking:
-    """One look through all things; at their descriptions only where a path leads there."""
+    """One look through all twins: at their states, or at things where a path leads only there.
 
-    def __init__(self, things: Things) -> None:
+    Attributes:
+        holds: whether an expression holds for what is looked at.
+        looks: ways to the values that an order is by.
+    """
+
+    def __init__(self, things: Things, expression: str, order: Order = ()) -> None:
         self._things = things
-        self._look_up = in_document(things.site)
-        self._is_bare = True
-
-    def look_up(self, path: tuple[str, ...]) -> Look:
-        if needs_description(path):
-            self._is_bare = False
-        return self._look_up(path)
-
-    def query(self, text: str) -> rql.Query:
-        """The expression in `text`, or 400; none holds for all."""
+        self._in_states = True
         try:
-            return rql.query_of(text, self.look_up) if text else lambda _: True
+            self._read(expression, order)
+            if not self._in_states:
+                self._read(expression, order)
         except MalformedMessage as error:
             raise malformed(error) from None
 
-    async def turns(
-        self, twins: Iterable[str], holds: rql.Query, looks: Sequence[Look] = ()
-    ) -> AsyncIterator[_Turn]:
+    def _read(self, expression: str, order: Order) -> None:
+        self.holds = rql.query_of(expression, self._look_up) if expression else _always
+        self.looks = [self._look_up(by.path) for by in order]
+
+    def _look_up(self, path: tuple[str, ...]) -> Look:
+        look = in_state(self._things.site, path) if self._in_states else None
+        self._in_states = look is not None
+        return look or in_thing(path)
+
+    async def turns(self, twins: Iterable[str]) -> AsyncIterator[_Turn]:
         """Those of `twins` that it holds for, in turns of the loop, with what they are ordered
         by: documents that were kept any longer would keep the collector busy."""
         remaining = iter(twins)
@@ -186,10 +185,16 @@ class _Looking:
             turn: _Turn = []
             for twin in names:
                 shown = self._things.view.get(twin)
-                if shown is not None and holds(subject := self._subject(shown)):
-                    turn.append((twin, shown, ranks_of(looks, subject)))
+                if shown is not None and self.holds(subject := self._subject(shown)):
+                    turn.append((twin, shown, ranks_of(self.looks, subject)))
             yield turn
             await asyncio.sleep(0)
 
-    def _subject(self, shown: Shown) -> dict[str, Any]:
-        return shown.state() if self._is_bare else shown.document()
+    def _subject(self, shown: Shown) -> Any:
+        if self._in_states:
+            return shown.state()
+        return thing_of(shown.document(), self._things.site)
+
+
+def _always(_: Any) -> bool:
+    return True

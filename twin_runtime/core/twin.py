@@ -208,16 +208,6 @@ def encode_document(twin: Twin, live: Mapping[str, Feature]) -> bytes:
     return _with_description(twin, content)
 
 
-def state(twin: Twin, live: Mapping[str, Feature]) -> dict[str, Any]:
-    """The same as plain values, without the description: a sixth of its price."""
-    content = _content(twin)
-    if live:
-        content["features"] |= _live(live)
-    if twin.desired:
-        content["desired"] = {path: wish.model_dump() for path, wish in twin.desired.items()}
-    return content
-
-
 def restore(snapshot: Snapshot) -> Twin:
     """The active twin that `snapshot` describes. Whether it is stable is not known: an
     edge's row may be ahead of the cloud's checkpoint."""
