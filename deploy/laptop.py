@@ -241,8 +241,8 @@ class Laptop:
 
     def _tell_api(self) -> None:
         url = f"http://127.0.0.1:{self._api_port}"
-        self._tell("page", f"{url}/")
         self._tell("API", f"{url}/api/2/things")
+        self._tell("page", f"{url}/")
         if self._api_port not in (API_PORT, self._plan.api_port):
             self._say(f"port {API_PORT} is in use; tell `diten twin`: export DITEN_API={url}")
 

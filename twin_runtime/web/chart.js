@@ -1,7 +1,8 @@
 // One feature over time: its history, and what comes while one looks.
 //
-// Numbers are a line, true and false are steps; what is neither has no chart. The values are
-// said in words, too: a chart is for the eye alone.
+// Numbers are a line, true and false are steps; what is neither has no chart. Where nothing
+// was heard for much longer than usual the line is broken: nobody knows what was in between.
+// The values are said in words, too: a chart is for the eye alone.
 
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { now } from "./api.js";
@@ -11,6 +12,7 @@ import { past, POINTS_MAX } from "./history.js";
 
 const SPANS = [["5 min", 300], ["1 h", 3600], ["24 h", 86_400], ["7 d", 604_800]];
 const HEIGHT = 260;
+const GAP_PERIODS = 5; // a line across more than that would tell of values nobody has
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Chart {
@@ -56,7 +58,7 @@ export class Chart {
     times.push(at);
     values.push(Number(value));
     if (times.length > POINTS_MAX) [times, values].forEach((axis) => axis.splice(0, axis.length - POINTS_MAX));
-    this.#draw();
+    this.draw();
   }
 
   close() {
@@ -90,7 +92,7 @@ export class Chart {
     for (const [at_ms, value] of rows) this.#keep(at_ms / 1000, value);
     live[0].forEach((at, place) => this.#keep(at, live[1][place]));
     this.problem = problem;
-    this.#draw();
+    this.draw();
   }
 
   #keep(at, value) {
@@ -113,7 +115,7 @@ export class Chart {
       series: [{}, { stroke: accent, width: 1.5, points: { size: 4 }, ...step }],
       axes: [{ ...axis, values: (_, ticks, __, ___, step_s) => ticks.map((at) => clock(at, step_s)) }, { ...axis, size: 78, values: (_, ticks) => ticks.map((tick) => this.#tick(tick)) }],
       hooks: { setCursor: [(plot) => this.#pointed(plot.cursor.idx)] },
-    }, this.#points, this.canvas);
+    }, broken(...this.#points), this.canvas);
   }
 
   #range() {
@@ -132,15 +134,11 @@ export class Chart {
   }
 
   draw() {
-    this.#draw();
-  }
-
-  #draw() {
     if (!this.#plot) return;
     const from = this.#range()[0];
     const [times, values] = this.#points;
     const seen = values.filter((_, place) => times[place] >= from);
-    this.#plot.setData(this.#points);
+    this.#plot.setData(broken(times, values));
     if (this.#plot.cursor.idx === null || this.#plot.cursor.idx === undefined) say(this.note, this.#summary(seen));
     this.canvas.setAttribute("aria-label", `${this.#feature}: ${this.#summary(seen)}`);
   }
@@ -154,8 +152,8 @@ export class Chart {
 
   #pointed(place) {
     if (place === null || place === undefined) return;
-    const [at, value] = [this.#points[0][place], this.#points[1][place]];
-    if (at === undefined) return;
+    const [at, value] = [this.#plot.data[0][place], this.#plot.data[1][place]];
+    if (at === undefined || value === null) return;
     const [amount, unit] = scaled(this.#spec.type === "boolean" ? Boolean(value) : value, this.#unit);
     say(this.note, `${new Date(1000 * at).toLocaleString()}: ${valueText(amount)} ${unit}`);
   }
@@ -171,6 +169,22 @@ function clock(at, step_s) {
 }
 
 const plottable = (value) => typeof value === "boolean" || Number.isFinite(value);
+
+// The points, with nothing in the midst of each gap.
+function broken(times, values) {
+  const periods = times.slice(1).map((at, place) => at - times[place]).sort((a, b) => a - b);
+  const gap = GAP_PERIODS * (periods[Math.floor(periods.length / 2)] ?? Infinity);
+  const [shown, drawn] = [[], []];
+  times.forEach((at, place) => {
+    if (place && at - times[place - 1] > gap) {
+      shown.push((at + times[place - 1]) / 2);
+      drawn.push(null);
+    }
+    shown.push(at);
+    drawn.push(values[place]);
+  });
+  return [shown, drawn];
+}
 
 // Some room above and below, also around a value that does not change.
 function spread(_, least, most) {

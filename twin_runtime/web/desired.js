@@ -18,6 +18,7 @@ export class DesiredCell {
   #sending = null; // the value, until the thing shows it
   #problem = "";
   #key = "";
+  #leaves = false; // the form has just gone: who was in it goes on at its button
 
   constructor(thingId, feature, spec, unit) {
     const named = `${encodeURIComponent(thingId)}/features/${encodeURIComponent(feature)}`;
@@ -40,6 +41,8 @@ export class DesiredCell {
     const wished = this.#sending || desired !== undefined;
     replace(this.shown, el("span", {}, wished ? `${withUnit(value, this.#unit)} ` : ""), wished ? steps(state) : null,
       this.#spec.writable ? this.#buttons(wished) : null, this.#problem ? el("span", { className: "reason", role: "alert" }, this.#problem) : null);
+    if (this.#leaves) this.shown.querySelector("button")?.focus();
+    this.#leaves = false;
   }
 
   #buttons(wished) {
@@ -69,6 +72,7 @@ export class DesiredCell {
 
   #stop() {
     this.#key = "";
+    this.#leaves = true;
     replace(this.shown);
     this.onchange?.();
   }
