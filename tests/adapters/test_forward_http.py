@@ -185,7 +185,7 @@ def test_a_twin_that_stays_on_its_way_is_given_up(
     refused(answer, 503, "on its way")
 
 
-def test_no_more_writes_are_on_their_way_than_edges_take(cloud: Cloud) -> None:
+def test_g7_no_more_writes_are_on_their_way_than_edges_take(cloud: Cloud) -> None:
     cloud.owned["d-1"]["phase"] = "activating"
     answers = cloud.does(*[("PUT", ROOM)] * (FORWARDS_MAX + 1), json=1)
     busy = [answer for answer in answers if "already" in answer.text]

@@ -167,7 +167,7 @@ def test_a_thing_may_name_itself_and_no_other(site: Site) -> None:
     ("PUT", ROOM + "?requested-acks=search-persisted", "1", 400),
     ("PUT", ROOM + "?requested-acks=twin-persisted&timeout=1h", "1", 400),
 ])  # fmt: skip
-def test_bad_input_has_one_clear_answer(
+def test_g9_bad_input_has_one_clear_answer(
     site: Site, method: str, path: str, body: str | None, status: int
 ) -> None:
     headers = {} if body is None else {"Content-Type": "application/json"}
@@ -227,6 +227,13 @@ def test_a_token_guards_every_write_and_no_read(site: Site) -> None:
     assert site.does("PUT", ROOM, app, json=1, headers=right).status_code == 201
 
 
+def test_every_write_is_documented_once(site: Site) -> None:
+    paths = site.app.openapi()["paths"]
+    assert {"put", "patch", "get"} <= set(paths["/api/2/things/{thing_id}"])
+    asked = [said["operationId"] for path in paths.values() for said in path.values()]
+    assert len(asked) == len(set(asked))
+
+
 BLINK = THING + "/inbox/messages/blink"
 
 
@@ -250,7 +257,7 @@ def test_a_command_is_answered_with_its_outcome(site: Site, outcome: Any, status
     (THING + "/inbox/messages/Blink!", {}, 400),
     ("/api/2/things/d-9/inbox/messages/blink", {}, 404),
 ])  # fmt: skip
-def test_a_bad_command_is_not_sent(site: Site, path: str, body: Any, status: int) -> None:
+def test_g9_a_bad_command_is_not_sent(site: Site, path: str, body: Any, status: int) -> None:
     assert site.does("POST", path, json=body).status_code == status
 
 

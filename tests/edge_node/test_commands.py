@@ -80,7 +80,7 @@ def test_a_restart_sends_no_command_again() -> None:
     assert sent(edge.handle()) == []
 
 
-def test_no_more_wait_than_an_edge_keeps() -> None:
+def test_g7_no_more_commands_wait_than_an_edge_keeps() -> None:
     edge = instructed()
     fx = edge.handle(*(blink(number) for number in range(8, 8 + COMMANDS_WAITING_MAX)))
     (answer,) = fx.answers

@@ -62,7 +62,7 @@ def seal() -> Message:
     return Message(topics.order("e-1"), messages.encode(order))
 
 
-def test_an_edit_is_in_the_row_when_it_is_answered_and_survives_a_restart() -> None:
+def test_g8_an_edit_is_in_the_row_when_it_is_answered_and_survives_a_restart() -> None:
     edge = owning("d-1")
     fx = edge.handle(put(ROOM, {"name": "north"}))
     made = edited(fx)
@@ -149,7 +149,7 @@ def test_who_asks_for_a_twin_that_left_is_sent_to_where_it_is_after_a_restart_to
     assert dict(edge.machine.elsewhere) == {}
 
 
-def test_who_waits_for_a_checkpoint_is_answered_when_the_cloud_has_it() -> None:
+def test_g8_who_waits_for_a_checkpoint_is_answered_when_the_cloud_has_it() -> None:
     edge = owning("d-1")
     edge.handle(put(ROOM, 1), put(ROOM, 2))
     fx = edge.handle(Asked(8, AwaitStable("d-1", 1, 2)))
@@ -168,7 +168,7 @@ def test_who_asks_for_what_is_stable_already_is_answered_by_the_next_mark() -> N
     assert edge.handle(stable(1)).answers == [Answer(8)]
 
 
-def test_no_more_wait_for_checkpoints_than_may_ask() -> None:
+def test_g7_no_more_wait_for_checkpoints_than_may_ask() -> None:
     edge = owning("d-1")
     edge.handle(*(Asked(n, AwaitStable("d-1", 1, 0)) for n in range(QUESTIONS_MAX + 1)))
     answered = [answer.number for answer in edge.handle(stable(0)).answers]

@@ -62,7 +62,7 @@ def owner(rig: Rig, twin: str) -> tuple[str, str]:
     return place["owner"], place["phase"]
 
 
-def test_what_is_wanted_reaches_the_device_though_edges_and_device_die_first(rig: Rig) -> None:
+def test_g8_what_is_wanted_reaches_the_device_though_edges_and_device_die_first(rig: Rig) -> None:
     twin = rig.devices[0]
     rig.kill("d-agent")
     assert want(api(rig), twin, 0.5).status_code == 201
@@ -84,7 +84,7 @@ def test_what_is_wanted_moves_with_its_twin_and_a_former_owner_sends_writers_on(
     ended_well(rig)
 
 
-def test_a_persisted_write_survives_the_loss_of_the_owners_disk(rig: Rig) -> None:
+def test_g3_a_persisted_write_survives_the_loss_of_the_owners_disk(rig: Rig) -> None:
     twin = rig.devices[0]
     url = f"{thing(rig, twin)}/attributes/room"
     put = do("PUT", url, json="north", params={"requested-acks": "twin-persisted"})
