@@ -235,3 +235,13 @@ def test_findings_are_a_table_for_people() -> None:
     first, *lines = done.stdout.splitlines()
     assert first.split() == ["VERDICT", "ABOUT", "FOUND"]
     assert lines[0].startswith("ok ")
+
+
+def test_the_doctor_comes_to_a_board_that_has_a_device_agent_alone() -> None:
+    program = (
+        "import sys, deploy.doctor, deploy.doctor_broker, deploy.doctor_machine, "
+        "deploy.doctor_mosquitto\n"
+        "print(*{'fastapi', 'httpx', 'numpy', 'prometheus_client'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b""
