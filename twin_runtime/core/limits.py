@@ -219,7 +219,7 @@ HISTORY_STATE_REVISIONS = 64
 HISTORY_READ_ROWS_MAX = 100_000  # found for one answer: a day at 1 Hz, a second in a thread
 HISTORY_READ_PAGES_MAX = 400  # of the log, looked at for one answer: as many entries
 HISTORY_READS_MAX = 2  # at once, each in a thread; more are answered 503
-HISTORY_PAGE_DEFAULT = 1_000
+HISTORY_PAGE_DEFAULT = 1_000  # a quarter of an hour at 1 Hz, in 40 KB
 HISTORY_PAGE_MAX = 10_000  # rows in one answer: 400 KB
 HISTORY_POINTS_MAX = 2_000  # of a chart: more than a screen has columns
 # A device's clock may be ahead of its edge's by so much before old values hide new ones.
