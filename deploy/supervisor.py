@@ -10,6 +10,7 @@ are shown on the terminal as well.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -121,6 +122,7 @@ async def _start(role: Role) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "DITEN_LOG": ""},  # lines for people: `_follow` reads them
         start_new_session=True,  # Ctrl-C is for us; we stop the roles in order
     )
     role.started.set()

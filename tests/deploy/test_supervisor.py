@@ -32,6 +32,12 @@ import sys
 print("2030-01-01T00:00:00.000Z d-1 error: nonsense", file=sys.stderr, flush=True)
 sys.exit(2)
 """
+SAYING_HOW = """\
+import os, signal, sys
+how = os.environ["DITEN_LOG"]
+print(f"2030-01-01T00:00:00.000Z d-1 warning: as {how!r}", file=sys.stderr, flush=True)
+signal.pause()
+"""
 ENDING = "raise SystemExit(1)"
 
 Scene = Callable[[Role, list[str]], Awaitable[None]]
@@ -157,3 +163,16 @@ def test_a_role_that_refuses_its_configuration_is_not_started_again(
         asyncio.run(keep_running(role, said.append))
     assert said == ["d-1 error: nonsense"]
     assert role.restarts == 0
+
+
+def test_a_role_speaks_to_people_whatever_the_environment_asks_of_services(
+    role_of: Callable[[str], Role], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DITEN_LOG", "json")
+    role = role_of(SAYING_HOW)
+
+    async def scene(_: Role, said: list[str]) -> None:
+        while not said:  # noqa: ASYNC110 - bounded by `play`
+            await asyncio.sleep(0.01)
+
+    assert play(role, scene)[0] == "d-1 warning: as ''"
