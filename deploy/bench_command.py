@@ -14,14 +14,14 @@ import click
 
 from benchmarks.runtime.target import Target
 
-BENCHMARKS = ("ingest", "ack", "footprint", "move", "decide")
+BENCHMARKS = ("ingest", "ack", "footprint", "move", "api", "decide")
 
 
 @click.command(short_help="Measure this machine.")
 @click.argument("name", type=click.Choice(BENCHMARKS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
 def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Measure speed, acknowledgements, footprint, moves and decisions: all of them, or NAME."""
+    """Measure speed, acknowledgements, footprint, moves, the API, decisions: all, or NAME."""
     from twin_runtime.adapters.process import exit_code
 
     async def body() -> None:
@@ -34,7 +34,7 @@ def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
 
 
 async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
-    from benchmarks.runtime import ack, footprint, ingest, move
+    from benchmarks.runtime import ack, api, footprint, ingest, move
 
     targets: Iterable[Target]
     match name:
@@ -46,6 +46,8 @@ async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
             targets = await footprint.run(folder, footprint.Scale())
         case "move":
             targets = await move.run(folder, move.Scale())
+        case "api":
+            targets = await api.run(folder, api.Scale())
         case _:
             from benchmarks.runtime import decide  # SciPy is not needed for the others
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.runtime import ack, blob_moves, decide, footprint, ingest, move, watch
+from benchmarks.runtime import ack, api, blob_moves, decide, footprint, ingest, move, watch
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.cli import main
 
@@ -116,6 +116,17 @@ def test_moves_are_timed_as_devices_see_them_and_edges_that_die(tmp_path: Path) 
     ]
     assert_well_formed(targets)
     assert re.search(r"\b[4-6] moves", targets[0].against), "a pause may span two moves"
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@needs_mosquitto
+def test_readers_get_every_change_and_their_price_is_told(tmp_path: Path) -> None:
+    scale = api.Scale(devices=3, readers=20, warm_up_s=5.0, measured_s=3.0)
+    targets = asyncio.run(api.run(tmp_path, scale))
+    assert [target.name for target in targets] == ["api/fan-out"]
+    assert_well_formed(targets)
+    assert re.match(r"[1-9]\d* events/s to 20 readers", targets[0].against)
 
 
 def test_the_parts_of_a_move_begin_with_the_last_acknowledgement_before_it() -> None:
