@@ -71,7 +71,7 @@ class Thing:
     reported_wall_ms: int
     received_wall_ms: int
     encoded: bytes
-    held: State | None = None  # its values, at hand for a search
+    held: State | None = None  # its values, at hand for a search: 0.9 KB with 6 features
 
     @property
     def known_wall_ms(self) -> int:

@@ -37,7 +37,7 @@ def test_a_thing_is_described_to_whoever_accepts_that() -> None:
         unknown = client.get(THING + "0", headers=ACCEPT)
     assert thing.headers["content-type"] == "application/json"
     assert description.headers["content-type"] == TD_TYPE
-    assert description.headers["vary"] == "Accept"
+    assert thing.headers["vary"] == description.headers["vary"] == "Accept"
     assert description.json()["title"] == "Greenhouse"
     assert (known.status_code, known.headers["etag"]) == (304, tag)
     assert unknown.status_code == 404

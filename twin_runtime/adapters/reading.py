@@ -92,6 +92,8 @@ class Things:
         if tag is None:
             raise no_part(thing_id, path)
         headers = {"ETag": tag, **self._age(shown)}
+        if not path:
+            headers["Vary"] = "Accept"  # which may ask for its description instead
         if wanted.if_none_match is not None and not is_none_match(wanted.if_none_match, tag):
             return Response(status_code=304, headers=headers)
         return Json(body(part, fields), headers=headers)
