@@ -62,6 +62,7 @@ METRICS: tuple[Declared, ...] = (
     Declared("bus_drops_total", "counter", "Messages not sent: there was no connection."),
     Declared("bus_reconnects_total", "counter", "Connections to the broker after the first."),
     Declared("inbox_drops_total", "counter", "Messages received and dropped: the inbox was full."),
+    Declared("stream_readers", "gauge", "Readers that follow changes as they happen."),
     Declared(
         "twins",
         "gauge",

@@ -100,7 +100,8 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         view: dict[str, Any] = {}
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
         readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
-        readings |= _own_readings(health, folder)
+        changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
+        readings |= _own_readings(health, folder, changes)
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(
             *(view, health, recorder.render, config.site),
@@ -108,6 +109,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         )
         _stand_before(app, machine, config)
         cut_off_the_stalled(listener)
+        add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         _add_past(app, service, store, view, config.site)
         inbox = Inbox()
         questions = Questions(inbox.push)
@@ -128,19 +130,16 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         spare_the_old()
         beside = {"http": http_server.serve(app, listener), "collector": collect_daily()}
         beside["jobs"], beside["blobs"] = jobs.run(), blobs.run()
-        beside |= _streams(app, service, ports, questions, config.site)
+        beside |= _streams(app, service, ports, questions, changes)
         await run_process(machine, ports, inbox, beside)
         threads.close()
         store.close()
 
 
 def _streams(
-    app: FastAPI, service: Service, ports: Ports, questions: Questions, site: str
+    app: FastAPI, service: Service, ports: Ports, questions: Questions, changes: Changes
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """Let readers follow what is committed; returns what has to run for that."""
-    changes = Changes(ports.view, lambda shown: to_json(thing_of(shown.document(), site)))
-    life = f"{ports.store.store_id}-{ports.clock.now().wall_ms:x}"
-    add_thing_streams(app, changes, site, life)
     if service.events is None:
         ports.committed = lambda fx: changes.take(fx.shown)
         return {"changes": changes.run()}
@@ -190,8 +189,9 @@ def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
     )
 
 
-def _own_readings(health: Health, folder: Path) -> dict[str, metrics.Reading]:
+def _own_readings(health: Health, folder: Path, changes: Changes) -> dict[str, metrics.Reading]:
     return {
+        "stream_readers": lambda: changes.readers,
         "ready": lambda: health.ready,
         "disk_free_bytes": lambda: shutil.disk_usage(folder).free,
     }
