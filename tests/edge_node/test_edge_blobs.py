@@ -119,7 +119,11 @@ def test_reports_around_an_attachment_keep_their_revisions() -> None:
     asked = Asked(7, Attach("d-1", "model", MODEL))
     fx = edge.handle(report(1, 2, level_m=1.0), asked, report(3, level_m=2.0))
     appended = [write for write in fx.writes if isinstance(write, Append) and write.log == HISTORY]
-    assert [(each.number, each.value.count(b'"seq"')) for each in appended] == [(2, 2), (3, 0), (4, 1)]
+    assert [(each.number, each.value.count(b'"seq"')) for each in appended] == [
+        (2, 2),
+        (3, 0),
+        (4, 1),
+    ]
     assert acks(fx)["d-1"].applied == 3
 
 
