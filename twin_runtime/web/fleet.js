@@ -40,7 +40,12 @@ export class Fleet extends EventTarget {
     const known = this.#entry(id);
     if (!known) return;
     const before = known.thing;
-    if (before && isOlder(change, before)) return;
+    if (before && isOlder(change, before)) {
+      // Read whole while the stream, which leaves descriptions out, was faster.
+      before.attributes = change.attributes ?? before.attributes;
+      known.words = null;
+      return;
+    }
     known.thing = merged(before, change);
     known.words = null;
     const reported_ms = Date.parse(known.thing._modified ?? "") || 0;

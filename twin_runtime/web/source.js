@@ -5,13 +5,15 @@
 // (`Last-Event-ID`), and a cloud that has forgotten what is missing sends all things anew. A
 // stream of ours that is new says nothing of what is there already, so all things are read
 // once it is open. That a stream is silent proves nothing; that the rounds fail does: they say
-// whether the cloud is there, and replace a stream that the browser gave up.
+// whether the cloud is there, and replace a stream that the browser gave up. A second stream
+// tells that the directory has decided something, which only makes the next round come at once.
 
 import { get } from "./api.js";
 import { EVENTS_MAX } from "./fleet.js";
 import { twinOf } from "./format.js";
 
 const ROUND_MS = 2_000;
+const ROUND_MS_MIN = 250; // while much is decided
 const ROUND_HIDDEN_MS = 15_000;
 const ROUND_MS_MAX = 15_000; // between two attempts while the cloud is away
 const SILENT_ROUNDS = 5; // a stream that could not be opened for so long is opened anew
@@ -31,6 +33,7 @@ export class Source {
   #failures = 0;
   #timer = null;
   #running = false;
+  #roundAt = 0;
   #unknown = new Set(); // things to be read whole: the stream leaves descriptions out
 
   constructor(fleet) {
@@ -41,16 +44,19 @@ export class Source {
 
   async start() {
     await this.#round();
+    new EventSource("/api/v1/events").onmessage = () => document.hidden || this.#soon();
   }
 
   #soon() {
+    if (this.#running) return;
     clearTimeout(this.#timer);
-    this.#round();
+    this.#timer = setTimeout(() => this.#round(), Math.max(0, this.#roundAt + ROUND_MS_MIN - Date.now()));
   }
 
   async #round() {
     if (this.#running) return;
     this.#running = true;
+    this.#roundAt = Date.now();
     try {
       await this.#askAll();
       this.#failures = 0;
