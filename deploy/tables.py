@@ -66,10 +66,11 @@ def edges_table(edges: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("EDGE", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
+    table.add_column("PRESENCE", no_wrap=True)
     table.add_column("TWINS", justify="right")
     for edge in edges:
         state = Text(edge["state"], style=_STATE_STYLES.get(edge["state"], ""))
-        table.add_row(edge["edge"], state, str(edge["twins"]))
+        table.add_row(edge["edge"], state, edge["presence"], str(edge["twins"]))
     return table
 
 

@@ -35,7 +35,8 @@ def papers() -> list[Path]:
         for name in ("docs", "tests", "benchmarks", "deploy", "device_agent")
         if (path := ROOT / name).is_dir()
     ]
-    return sorted([*ROOT.glob("*.md"), *(p for folder in folders for p in folder.rglob("*.md"))])
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+    return sorted(page for page in pages if "node_modules" not in page.parts)
 
 
 def name_of(path: Path) -> str:

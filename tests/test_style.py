@@ -37,7 +37,8 @@ def product_modules() -> list[Path]:
 
 
 def modules_of_tests() -> list[Path]:
-    return sorted((ROOT / "tests").rglob("*.py"))
+    modules = (ROOT / "tests").rglob("*.py")
+    return sorted(path for path in modules if "node_modules" not in path.parts)
 
 
 def written_by_us() -> Iterator[Path]:
@@ -46,7 +47,7 @@ def written_by_us() -> Iterator[Path]:
     for folder in (*PACKAGES, "tests", "docs"):
         files += (ROOT / folder).rglob("*")
     for path in sorted(files):
-        if "vendor" in path.parts:
+        if {"vendor", "node_modules"} & set(path.parts):
             continue
         if path.suffix in PROSE or (path.parent.name in {"scripts", ".ci"} and path.is_file()):
             yield path

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -125,7 +126,7 @@ def test_an_owner_that_has_just_let_go_is_asked_again_in_a_second(cloud: Cloud) 
         httpx.Response(307, headers={"Location": "x"}),
         httpx.Response(404, json=gone),
     ):
-        cloud.edge = lambda _, answered=answered: answered
+        cloud.edge = partial(_always, answered)
         (answer,) = cloud.does(("PUT", ROOM), json=1)
         refused(answer, 503, "just let go")
 
@@ -198,3 +199,7 @@ def test_a_command_is_sent_on_without_a_body_too(cloud: Cloud) -> None:
     (answer,) = cloud.does(("POST", THING + "/inbox/messages/blink?timeout=3"))
     assert answer.json() == {"outcome": "done"}
     assert cloud.sent[0].content == b""
+
+
+def _always(answered: httpx.Response, _: httpx.Request) -> httpx.Response:
+    return answered

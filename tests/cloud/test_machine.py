@@ -30,7 +30,6 @@ from twin_runtime.core.messages import (
     Snapshot,
     Status,
     TwinDocument,
-    Wire,
 )
 from twin_runtime.core.orders import (
     Activated,
@@ -69,7 +68,7 @@ class Cloud:
         return fx
 
 
-def said(edge: str, event: Wire) -> Message:
+def said(edge: str, event: orders.EdgeEvent) -> Message:
     return Message(topics.event(edge), orders.encode(event))
 
 

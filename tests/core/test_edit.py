@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
+from twin_runtime.core import messages
 from twin_runtime.core import twin as core
 from twin_runtime.core.desired import edited_bytes
 from twin_runtime.core.edit import edit
@@ -214,7 +215,7 @@ def test_what_becomes_of_wishes_never_outgrows_the_row() -> None:
 
 def test_conditions_are_checked_on_the_part_that_is_written() -> None:
     twin = edited(described(), "put", "attributes/a", 1)
-    document = core.messages.load(core.encode_document(twin, {}))
+    document = messages.load(core.encode_document(twin, {}))
     thing = {"attributes": {"a": 1}, "features": {}}
     assert tag_of(document, thing, ()) == '"rev:1.2"'
     tag = tag_of(document, thing, ("attributes", "a"))

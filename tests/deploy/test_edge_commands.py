@@ -64,9 +64,9 @@ def test_edges_line_up() -> None:
         assert diten_edge("drain", "e-2", "--api", api).stdout == "e-2 is draining\n"
         listed = diten_edge("ls", "--api", api).stdout
     assert listed.splitlines() == [
-        "EDGE  STATE     TWINS",
-        "e-1   serving       0",
-        "e-2   draining      0",
+        "EDGE  STATE     PRESENCE  TWINS",
+        "e-1   serving   unknown       0",
+        "e-2   draining  unknown       0",
     ]
 
 
@@ -74,7 +74,8 @@ def test_edges_as_json_are_what_the_api_said() -> None:
     with a_cloud("e-1") as api:
         listed = diten_edge("ls", "--api", api, "--json").stdout
         said = diten_edge("drain", "e-1", "--api", api, "--json").stdout
-    assert json.loads(listed) == [{"edge": "e-1", "state": "serving", "twins": 0}]
+    unheard = {"presence": "unknown", "heard_ms": 0, "position": None}
+    assert json.loads(listed) == [{"edge": "e-1", "state": "serving", "twins": 0, **unheard}]
     assert json.loads(said) == {"edge": "e-1", "state": "draining"}
 
 

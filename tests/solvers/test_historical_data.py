@@ -117,8 +117,8 @@ def test_the_two_ended_form_loses_next_to_nothing(family: str) -> None:
 
 def stacked(edges: list[Edges]) -> Edges:
     """Edges of different sizes, one after the other."""
-    names = ("new_samples", "old_samples", "label_distance", "slope", "compute_slope")
-    names += ("fixed_energy", "compute_slack")
+    names = [*("new_samples", "old_samples", "label_distance", "slope", "compute_slope")]
+    names += ["fixed_energy", "compute_slack"]
     counts = [len(edge.slope) for edge in edges]
     return Edges(
         first=np.cumsum([0, *counts[:-1]]),

@@ -28,8 +28,9 @@ def at(process: Process) -> str:
 
 def do(method: str, url: str, **content: Any) -> httpx.Response:
     """Follows redirects, as clients of a moving twin do."""
-    options = {"timeout": ANSWERED_S, "verify": False, "follow_redirects": True}
-    return httpx.request(method, url, **options, **content)
+    return httpx.request(
+        method, url, timeout=ANSWERED_S, verify=False, follow_redirects=True, **content
+    )
 
 
 def thing(rig: Rig, twin: str) -> str:
