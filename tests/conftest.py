@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 GUARANTEE = re.compile(r"test_g\d+_")
-COMPONENT = re.compile(r"(?i)mosquitto|embedded broker")  # which the set-up of the tests installs
+COMPONENT = re.compile(r"(?i)mosquitto|embedded broker|clients")  # which the set-up installs
 LEFT_BEHIND_S = 2.0  # what a process that was just told to end may still need
 
 # Shared machines are noisy: a slow example says nothing about the code.

@@ -139,6 +139,8 @@ def test_twins_are_listed_as_they_changed(query: str, wanted: ListTwins) -> None
 
 def test_no_page_of_twins_is_without_bound() -> None:
     assert called("GET", "/twins?limit=1001").status_code in (400, 422)
+    assert called("GET", f"/twins?after={2**53}").status_code in (400, 422)
+    assert called("GET", f"/events?after={2**53}").status_code in (400, 422)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ const within = (milliseconds, promise) => Promise.race([
 (async () => {
 %s
 })().then(
-  (found) => said({ found }),
+  (found) => said({ found: found ?? null }),
   (error) => said({ failed: { status: error.status, body: error.body, said: String(error) } }),
 );
 """

@@ -26,6 +26,10 @@ class Site:
         found: dict[str, Any] = get(self.rig.cloud, f"/api/2/things/{twin}").json()
         return found
 
+    def is_described(self, twin: str) -> bool:
+        """Whether the cloud knows what the device is."""
+        return "description" in self.thing(twin)["attributes"]
+
     def owner(self, twin: str) -> Process:
         """The edge that has a twin."""
         place = get(self.rig.cloud, f"/api/v1/twins/{twin}").json()

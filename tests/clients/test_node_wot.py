@@ -1,4 +1,10 @@
-"""Eclipse Thingweb's node-wot, which is told the address of a Thing Description and no more."""
+"""Eclipse Thingweb's node-wot, which is given a Thing Description and no more.
+
+It is fetched for it: what node-wot 0.8.16 itself sends for one has no `Accept` (it hands the
+header to the wrong argument of its own), and gets what everybody gets, the thing. The site
+is an open one: where a form of its own names the security, as only writes need a token, that
+version hands a list of credentials to a client of its own that takes one, and finds no token.
+"""
 
 import json
 from typing import Any
@@ -6,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clients.node import failed, found
-from tests.clients.site import TOKEN, Site
+from tests.clients.site import Site
 from tests.system.rig import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.clients]
@@ -19,8 +25,8 @@ const servient = new Servient();
 servient.addClientFactory(new HttpClientFactory());
 servient.addClientFactory(new MqttClientFactory());
 const wot = await servient.start();
-const description = await wot.requestThingDescription(%s);
-servient.addCredentials({ [description.id]: { token: %s } });
+const headers = { Accept: 'application/td+json' };
+const description = await (await fetch(%s, { headers })).json();
 const thing = await wot.consume(description);
 """
 
@@ -28,40 +34,52 @@ const thing = await wot.consume(description);
 def wot(site: Site, number: int, body: str) -> str:
     """What a client of a device's description, as the cloud has it, is to do."""
     address = f"http://{site.cloud}/api/2/things/{site.rig.devices[number]}"
-    return _CLIENT % (json.dumps(address), json.dumps(TOKEN)) + body
+    return _CLIENT % json.dumps(address) + body
 
 
-def test_it_reads_what_a_device_reports(site: Site) -> None:
-    value = found(wot(site, 0, "return (await thing.readProperty('temperature_c')).value();"))
+def test_it_reads_what_a_device_reports(open_site: Site) -> None:
+    value = found(wot(open_site, 0, "return (await thing.readProperty('temperature_c')).value();"))
     assert isinstance(value, float)
 
 
-def test_what_it_writes_the_device_carries_out_and_reports(site: Site) -> None:
-    found(wot(site, 1, "return await thing.writeProperty('sample_period_s', 0.75);"))
+def test_what_it_writes_the_device_carries_out_and_reports(open_site: Site) -> None:
+    found(wot(open_site, 1, "return await thing.writeProperty('sample_period_s', 0.75);"))
 
     def is_done() -> bool:
-        feature = site.thing(site.rig.devices[1])["features"]["sample_period_s"]
+        feature = open_site.thing(open_site.rig.devices[1])["features"]["sample_period_s"]
         state = feature.get("desiredState", {}).get("state")
         return (feature["properties"]["value"], state) == (0.75, "done")
 
     wait_for("the device reports what was written", is_done)
 
 
-def test_it_knows_what_may_not_be_written(site: Site) -> None:
-    error = failed(wot(site, 0, "return await thing.writeProperty('temperature_c', 20);"))
-    assert "temperature_c" in error["said"] or "readOnly" in error["said"], error
+def test_it_reads_all_that_is_described_over_http_and_mqtt(open_site: Site) -> None:
+    body = """
+        const read = {};
+        for (const [name, output] of await thing.readAllProperties()) {
+          read[name] = await output.value();
+        }
+        return read;
+    """
+    read = found(wot(open_site, 0, body))
+    assert set(read) == {*open_site.thing(open_site.rig.devices[0])["features"], "whole-twin"}
 
 
-def test_its_action_is_a_command_that_the_device_obeys(site: Site) -> None:
+def test_it_is_told_that_what_is_measured_cannot_be_written(open_site: Site) -> None:
+    error = failed(wot(open_site, 0, "return await thing.writeProperty('temperature_c', 20);"))
+    assert "suitable form" in error["said"]
+
+
+def test_its_action_is_a_command_that_the_device_obeys(open_site: Site) -> None:
     body = """
         const options = { uriVariables: { subject: 'sample_now' } };
         const output = await thing.invokeAction('command', {}, options);
         return output === undefined ? null : await output.value();
     """
-    assert found(wot(site, 2, body)) in (None, {"outcome": "done"})
+    assert found(wot(open_site, 2, body)) == {"outcome": "done", "reason": ""}
 
 
-def test_it_observes_over_mqtt_what_the_owner_publishes(site: Site) -> None:
+def test_it_observes_over_mqtt_what_the_owner_publishes(open_site: Site) -> None:
     body = """
         const seen = [];
         const second = new Promise((resolve, reject) => {
@@ -73,8 +91,8 @@ def test_it_observes_over_mqtt_what_the_owner_publishes(site: Site) -> None:
         });
         return await within(30000, second);
     """
-    first, second = found(wot(site, 3, body))
-    assert {first["twin"], second["twin"]} == {site.rig.devices[3]}
+    first, second = found(wot(open_site, 3, body))
+    assert {first["twin"], second["twin"]} == {open_site.rig.devices[3]}
     assert rank(first) < rank(second)
 
 

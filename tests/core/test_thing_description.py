@@ -79,12 +79,12 @@ def test_the_whole_twin_is_observed_on_its_public_topic() -> None:
     assert value == {"type": "number", "title": "Temperature", "unit": "Cel"}
 
 
-@pytest.mark.parametrize("access, security", [(OPEN, None), (GUARDED, "token")])
+@pytest.mark.parametrize("access, security", [(OPEN, None), (GUARDED, ["token"])])
 def test_only_writes_need_a_token_and_only_once_there_is_one(
-    access: Access, security: str | None
+    access: Access, security: list[str] | None
 ) -> None:
     description = described(access)
-    assert description["security"] == "open"
+    assert description["security"] == ["open"]
     assert ("token" in description["securityDefinitions"]) is (security is not None)
     read, write = description["properties"]["doors"]["forms"]
     assert "security" not in read

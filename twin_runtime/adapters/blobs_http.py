@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.blob_files import BlobFiles, Upload
 from twin_runtime.adapters.blob_threads import BlobThreads
-from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem
+from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.core.effects import Answer, Attach
 from twin_runtime.core.errors import BlobsFull, Unavailable
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
@@ -171,7 +171,7 @@ class BlobRoutes:
 
 def reading(routes: BlobRoutes) -> APIRouter:
     """For where twins are only shown."""
-    router = APIRouter()
+    router = APIRouter(responses=PROBLEMS)
     router.add_api_route(PATH, routes.get, methods=["GET", "HEAD"])
     return router
 

@@ -15,6 +15,7 @@ from twin_runtime.adapters.http_problem import UNAVAILABLE, problem
 from twin_runtime.core.effects import Answer, NewestDecision, Request
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import DECISIONS_PAGE_MAX
+from twin_runtime.core.scalar import INTEGER_MAX
 from twin_runtime.ports import LogEntry
 
 _DEFAULT = 20
@@ -29,7 +30,7 @@ def with_decisions(router: APIRouter, ask: Ask, scan: Scan) -> APIRouter:
 
     @router.get("/decisions")
     async def decisions(
-        after: Annotated[int | None, Query(ge=0)] = None,
+        after: Annotated[int | None, Query(ge=0, le=INTEGER_MAX)] = None,
         limit: Annotated[int, Query(ge=1, le=DECISIONS_PAGE_MAX)] = _DEFAULT,
     ) -> Response:
         """Receipts in order; ask on with `next` as `after`."""

@@ -23,7 +23,13 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem, small_body
+from twin_runtime.adapters.http_problem import (
+    OUR_PREFIX,
+    PROBLEMS,
+    UNAVAILABLE,
+    problem,
+    small_body,
+)
 from twin_runtime.core import effects
 from twin_runtime.core.effects import (
     Answer,
@@ -42,6 +48,7 @@ from twin_runtime.core.limits import (
     PACKET_BYTES_MAX,
     TWINS_PAGE_MAX,
 )
+from twin_runtime.core.scalar import INTEGER_MAX
 from twin_runtime.ports import LogEntry
 
 Ask = Callable[[effects.Request], Awaitable[Answer]]
@@ -54,8 +61,8 @@ _EVENTS_DEFAULT = 100
 EdgeId = Annotated[str, Path(pattern=EDGE_PATTERN)]
 TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=MOVE_KEY_CHARS_MAX)]
-After = Annotated[int | None, Query(ge=0)]
-Change = Annotated[int, Query(ge=0)]
+After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX)]
+Change = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 TwinsLimit = Annotated[int, Query(ge=1, le=TWINS_PAGE_MAX)]
 Limit = Annotated[int, Query(ge=1, le=EVENTS_PAGE_MAX)]
 
@@ -142,7 +149,7 @@ class _Directory:
 
 def directory_router(ask: Ask, scan: Scan) -> APIRouter:
     """The routes; see `_Directory` for the arguments."""
-    router = APIRouter(prefix=OUR_PREFIX.rstrip("/"))
+    router = APIRouter(prefix=OUR_PREFIX.rstrip("/"), responses=PROBLEMS)
     directory = _Directory(ask, scan)
     router.add_api_route("/moves", directory.move, methods=["POST"], status_code=202)
     router.add_api_route("/twins", directory.twins)

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
@@ -27,8 +28,11 @@ Endpoint = Callable[..., Awaitable[Response]]
 Said = dict[int | str, dict[str, Any]]  # what a route answers, for its documentation
 
 
-class Json(Response):
-    media_type = "application/json"
+class Json(JSONResponse):
+    """JSON that is bytes already; FastAPI documents any other response as a string."""
+
+    def render(self, content: bytes) -> bytes:
+        return content
 
 
 class DittoError(BaseModel):

@@ -29,7 +29,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from twin_runtime.adapters.ditto_http import Json, bad_query, no_part, no_thing, refusal
-from twin_runtime.adapters.http_problem import OUR_PREFIX, UNAVAILABLE, problem
+from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.adapters.reading import body, fields_asked
 from twin_runtime.core.limits import (
     HISTORY_PAGE_DEFAULT,
@@ -81,7 +81,7 @@ def add_past_states(app: FastAPI, states: States, view: Mapping[str, Any], site:
 
 def history_router(values: Values, view: Mapping[str, Any]) -> APIRouter:
     """The route of an owner for the values of its twins."""
-    router = APIRouter(prefix=OUR_PREFIX.rstrip("/"))
+    router = APIRouter(prefix=OUR_PREFIX.rstrip("/"), responses=PROBLEMS)
     router.add_api_route("/twins/{twin}/history", _History(values, view).rows)
     return router
 

@@ -1,5 +1,7 @@
 """What our own routes share: problems in the sense of RFC 9457, and bodies with a bound."""
 
+from typing import Any
+
 from fastapi import Request, Response
 from pydantic_core import to_json
 
@@ -7,15 +9,18 @@ from twin_runtime.core.limits import PACKET_BYTES_MAX
 
 OUR_PREFIX = "/api/v1/"  # below it errors are problems; elsewhere they are Ditto's
 UNAVAILABLE = 503
+_PROBLEM = "application/problem+json"
+# What each of our routes answers but for what it says itself, for its documentation.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "A problem (RFC 9457).", "content": {_PROBLEM: {}}}
+}
 
 
 def problem(status: int, code: str, detail: str) -> Response:
     """A problem of the type `urn:diten:CODE`; one that passes says when to ask again."""
     body = {"type": f"urn:diten:{code}", "title": code.replace("_", " "), "status": status}
     headers = {"Retry-After": "1"} if status == UNAVAILABLE else {}
-    return Response(
-        to_json({**body, "detail": detail}), status, headers, "application/problem+json"
-    )
+    return Response(to_json({**body, "detail": detail}), status, headers, _PROBLEM)
 
 
 async def small_body(request: Request) -> bytes:

@@ -25,6 +25,7 @@ _CONTEXT = [
 ]
 _JSON = "application/json"
 _NUMBER = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
 
 
 class Access(NamedTuple):
@@ -51,7 +52,7 @@ def thing_description(document: Mapping[str, Any], site: str, access: Access) ->
         "title": about.get("title") or twin,
         "base": f"{access.http}/",
         "securityDefinitions": _securities(access),
-        "security": "open",
+        "security": ["open"],
         "properties": {**properties, WHOLE_TWIN: _whole(twin, features, access)},
         "actions": {"command": _command(thing, access)},
         "links": [{"href": thing, "rel": "alternate", "type": _JSON}],
@@ -78,7 +79,7 @@ def _property(thing: str, name: str, spec: Mapping[str, Any], access: Access) ->
 
 def _write(href: str, op: str, method: str, access: Access) -> dict[str, Any]:
     form = {"href": href, "op": op, "contentType": _JSON, "htv:methodName": method}
-    return {**form, "security": "token"} if access.has_token else form
+    return {**form, "security": ["token"]} if access.has_token else form
 
 
 def _schema(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +125,7 @@ def _command(thing: str, access: Access) -> dict[str, Any]:
         "title": "Send a command, which the device obeys at most once and only in time",
         "uriVariables": {"subject": {"type": "string", "pattern": FEATURE_PATTERN}},
         "input": {"type": "object"},
+        "output": {"type": "object", "properties": {"outcome": _TEXT, "reason": _TEXT}},
         "safe": False,
         "idempotent": False,
         "forms": [_write(href, "invokeaction", "POST", access)],
