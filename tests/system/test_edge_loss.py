@@ -9,6 +9,8 @@ import pytest
 from tests.system.rig import Process, Rig, metric, running, wait_for
 from tests.system.witness import PREFIX
 from twin_runtime.adapters.sqlite_store import read_rows
+from twin_runtime.core import orders
+from twin_runtime.core.messages import Snapshot
 
 pytestmark = pytest.mark.system
 
@@ -145,12 +147,12 @@ def say_as_owner(rig: Rig, twin: str, epoch: int, period_s: float) -> None:
     """What an owner at `epoch` might say: a checkpoint, an acknowledgement and a wish."""
     _, session, applied = rig.told()[twin]
     mark = {"v": 1, "edge": "e-1", "epoch": epoch}
-    snapshot = {"twin": twin, "epoch": epoch, "session": session, "last_seq": applied}
-    checkpoint = {"v": 1, "kind": "checkpoint", "twins": [snapshot]}
+    snapshot = Snapshot(twin=twin, epoch=epoch, session=session, last_seq=applied)
+    checkpoint = orders.encode(orders.Checkpoint(twins=(snapshot,)))
     ack = {**mark, "session": session, "applied": applied, "stable": 0}
     entry = {"number": 10**6, "value": period_s}
     desired = {**mark, "entries": {"features/sample_period_s/value": entry}}
-    rig.witness.publish(f"{PREFIX}event/e-1", json.dumps(checkpoint))
+    rig.witness.publish(f"{PREFIX}event/e-1", checkpoint)
     rig.witness.publish(f"{PREFIX}down/{twin}/e-1/ack", json.dumps(ack))
     rig.witness.publish(f"{PREFIX}down/{twin}/e-1/desired", json.dumps(desired))
 
