@@ -6,8 +6,9 @@ and an edge takes up an `activate` only when all blobs of the twin are there.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from cloud import __main__ as cloud_process
@@ -23,37 +24,26 @@ from twin_runtime.core.effects import (
     FetchBlob,
     Message,
     Now,
-    Row,
 )
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.messages import Place
 from twin_runtime.core.orders import Activate
 
 
-class PatientEdge:
+class PatientEdge(EdgeMachine):
     """An `EdgeMachine` that hears of an activation when the twin's blobs are here."""
 
-    def __init__(self, edge: str, store_id: str, position: Place | None) -> None:
-        self._machine = EdgeMachine(edge, store_id, position)
+    def __init__(self, edge: str, *about: Any) -> None:
+        super().__init__(edge, *about)
         self._order = topics.order(edge)
         self._held: dict[str, Message] = {}
         self._lacking: dict[str, set[str]] = {}
 
-    def restore(self, rows: Iterable[Row], now: Now) -> Effects:
-        return self._machine.restore(rows, now)
-
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
         fetches: list[FetchBlob] = []
         passed = [each for event in events for each in self._let_pass(event, fetches)]
-        fx = self._machine.handle(passed, now)
+        fx = super().handle(passed, now)
         fx.fetches += fetches
         return fx
-
-    def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
-        return self._machine.readings()
-
-    def wants_blob(self, sha256: str) -> bool:
-        return self._machine.wants_blob(sha256)
 
     def _let_pass(self, event: Event, fetches: list[FetchBlob]) -> Iterator[Event]:
         if isinstance(event, BlobComplete | BlobFailed):
