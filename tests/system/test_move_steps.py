@@ -58,7 +58,7 @@ STEPS = (
     Step("cloud", "commit", r'^placement {twin} .*"owned".*"epoch":{new}\b'),
     Step("cloud", "send", r'/assign/{twin} .*"epoch":{new}\b'),
     Step("cloud", "send", r'/order/{source} .*"release".*"{twin}".*"epoch":{new}\b'),
-    Step("source", "commit", r"^absent {twin} {new}$"),
+    Step("source", "commit", r"^absent {twin} {new}\b"),
     Step("d-agent", "send", r'/up/{target}/{twin}/report .*"epoch":{new}\b'),
     Step("d-agent", "commit", r'^device {twin} .*"route":\["{target}",{new}\]'),
     Step("target", "send", r'/down/{twin}/{target}/ack .*"epoch":{new}\b'),
