@@ -1,16 +1,13 @@
 """Things as a service shows them, and a client of the real server in a thread of its own."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import pytest
 
-from twin_runtime.adapters.http_server import bind, serve
+from tests.adapters.serving import serving
 from twin_runtime.adapters.reading import Shown
 from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core import messages
@@ -78,22 +75,5 @@ def served(
 ) -> Iterator[httpx.Client]:
     """A client of the app, served by the real server."""
     app = things_app(view, health or Health(ready=True), lambda: metrics, "home", lambda: WALL_MS)
-    listener = bind("127.0.0.1", 0)
-    api = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(app, listener))
-
-    def run() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        with httpx.Client(base_url=api, trust_env=False) as client:
-            yield client
-    finally:
-        loop.call_soon_threadsafe(serving.cancel)
-        thread.join(timeout=10)
-        assert not thread.is_alive()
-        loop.close()
+    with serving(app) as api, httpx.Client(base_url=api, trust_env=False) as client:
+        yield client

@@ -1,8 +1,6 @@
 """`diten edge`: the edges as the cloud's own machine lists, drains and gives them up."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,8 +10,8 @@ from fastapi import FastAPI
 
 from cloud.machine import CloudMachine
 from deploy.edge_commands import edge
+from tests.adapters.serving import serving
 from twin_runtime.adapters.directory_http import directory_router
-from twin_runtime.adapters.http_server import bind, serve
 from twin_runtime.core import effects, messages, topics
 from twin_runtime.core.effects import Answer, Asked, Connected, Message, Now
 from twin_runtime.core.orders import Hello
@@ -34,25 +32,10 @@ def a_cloud(*edges: str) -> Iterator[str]:
         [answer] = machine.handle([Asked(1, request)], Now(1.0, 0)).answers
         return answer
 
-    listener = bind("127.0.0.1", 0)
-    loop = asyncio.new_event_loop()
     app = FastAPI()
     app.include_router(directory_router(ask, lambda _after, _limit: []))
-    serving = loop.create_task(serve(app, listener))
-
-    def run() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        loop.call_soon_threadsafe(serving.cancel)
-        thread.join(timeout=10)
-        assert not thread.is_alive()
-        loop.close()
+    with serving(app) as api:
+        yield api
 
 
 def diten_edge(*arguments: str) -> Result:

@@ -1,8 +1,6 @@
 """`diten twin patch`: from words to a merge patch, to an edge and back to the terminal."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from deploy.patches import merge_patch
 from deploy.twin_commands import twin
-from twin_runtime.adapters.http_server import bind, serve
+from tests.adapters.serving import serving
 from twin_runtime.adapters.tokens import TokenGuard
 
 TOKEN = "a-token-of-some-length"
@@ -31,23 +29,8 @@ def edge(heard: list[Any]) -> Iterator[str]:
 
     app.add_api_route("/api/2/things/{thing_id}", take, methods=["PATCH"])
     app.add_middleware(TokenGuard, token=TOKEN)
-    listener = bind("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(app, listener))
-
-    def run() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with serving(app) as url:
         yield url
-    finally:
-        loop.call_soon_threadsafe(serving.cancel)
-        thread.join()
-        loop.close()
 
 
 def diten(*arguments: str, **environ: str) -> Result:
