@@ -1,6 +1,5 @@
 """`diten twin` against the real server: what it prints, and how it ends."""
 
-import asyncio
 import json
 import os
 import re
@@ -21,7 +20,8 @@ from rich.console import Console
 
 from deploy.tables import age_text, changes, print_table, scaled, things_table, value_text
 from deploy.twin_commands import twin
-from twin_runtime.adapters.http_server import bind, serve
+from tests.adapters.serving import serving
+from twin_runtime.adapters.http_server import bind
 from twin_runtime.adapters.reading import Shown
 from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core.look import State
@@ -75,24 +75,9 @@ class Committed:
 def served(*twins: Committed, port: int = 0) -> Iterator[str]:
     """The URL of an API that shows `twins`."""
     view: dict[str, Shown] = {shown.twin: shown for shown in twins}
-    listener = bind("127.0.0.1", port)
-    loop = asyncio.new_event_loop()
     app = things_app(view, Health(ready=True), lambda: b"", "home", lambda: WALL_MS)
-    serving = loop.create_task(serve(app, listener))
-
-    def run() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        loop.call_soon_threadsafe(serving.cancel)
-        thread.join(timeout=10)
-        assert not thread.is_alive()
-        loop.close()
+    with serving(app, port) as api:
+        yield api
 
 
 def a_free_address() -> str:
