@@ -1,4 +1,4 @@
-"""One small site for all tests of the page, and one browser to look at it."""
+"""One small site for the tests of a module, and one browser to look at the page with."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.system.rig import Rig, started
 EDGES_AT = ({"x_m": 20.0, "y_m": 20.0}, {"x_m": 80.0, "y_m": 60.0})
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Two edges with positions, and a dozen devices that are carried about between them."""
     made = Rig(tmp_path_factory.mktemp("site", numbered=True), devices=12, period_s=0.5)
@@ -22,9 +22,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(rig: Rig) -> Iterator[Browser]:
-    """After the rig, which starts its broker by a loop of its own: Playwright holds one, too."""
+    """After the rig, which starts its broker by a loop of its own: while Playwright is open, its
+    loop is the running one. So neither may outlive the module."""
     yield from launched()
 
 

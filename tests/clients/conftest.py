@@ -1,4 +1,4 @@
-"""Two small sites for all clients: one wants a token for writes, one is open."""
+"""Two small sites for the clients of a module: one wants a token for writes, one is open."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tests.clients.site import TOKEN, Site
 from tests.system.rig import Rig, started, wait_for
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two edges and a cloud that want a token for writes."""
     rig = Rig(tmp_path_factory.mktemp("guarded", numbered=True), devices=8, period_s=0.5)
@@ -20,7 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One edge and a cloud where everybody may write."""
     folder: Path = tmp_path_factory.mktemp("open", numbered=True)
