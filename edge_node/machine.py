@@ -33,7 +33,7 @@ from twin_runtime.core.effects import (
 )
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.ids import CLOUD
-from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
+from twin_runtime.core.limits import ARRIVAL_S, HEARTBEAT_PERIOD_S, TOPICS_REMEMBERED_MAX
 from twin_runtime.core.messages import Place, Status
 from twin_runtime.core.orders import (
     Activate,
@@ -69,6 +69,7 @@ class EdgeMachine:
         self._session = 0
         self._cloud_session = 0
         self._beat_due_s = NEVER
+        self._hurried_until_s = -NEVER  # twins have just come
         self._spread = crc32(edge.encode()) / 2**32
 
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
@@ -88,6 +89,7 @@ class EdgeMachine:
         self._twins.settle(now, fx)
         if self._beat_due_s != NEVER:
             fx.wake_by(self._beat_due_s - now.monotonic_s)
+        fx.hurry = now.monotonic_s < self._hurried_until_s
         return fx
 
     def _take(self, event: Event, now: Now, fx: Effects) -> None:
@@ -134,7 +136,7 @@ class EdgeMachine:
                 case "up":
                     self._twins.hear(parsed.twin, parsed.verb, payload, now, fx)
                 case "order":
-                    self._obey(payload, fx)
+                    self._obey(payload, now, fx)
                 case "status" if topic == _CLOUD_STATUS:
                     self._cloud_said(messages.parse(messages.STATUS, payload), fx)
                 case "status" if parsed.twin:
@@ -143,13 +145,14 @@ class EdgeMachine:
         except MalformedMessage as error:
             fx.refuse(topic, error)
 
-    def _obey(self, payload: bytes, fx: Effects) -> None:
+    def _obey(self, payload: bytes, now: Now, fx: Effects) -> None:
         order = orders.parse_order(payload)
         match order:
             case Activate() | Fetch() | Seal() | Release() if order.store != self._store_id:
                 fx.count("fenced_total", "order")
             case Activate():
                 if self._twins.activate(order, fx):
+                    self._hurried_until_s = now.monotonic_s + ARRIVAL_S
                     activated = Activated(twin=order.twin, epoch=order.epoch)
                     fx.sends.append(Send(topics.event(self._edge), messages.encode(activated)))
             case Fetch():

@@ -33,17 +33,18 @@ class Silence:
 
 
 class Idle:
-    """A machine that notes when it was called."""
+    """A machine that notes when it was called, and may be in a `hurry`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hurry: bool = False) -> None:
         self.called_s: list[float] = []
+        self._hurry = hurry
 
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
         return Effects()
 
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
         self.called_s.append(now.monotonic_s)
-        return Effects()
+        return Effects(hurry=self._hurry)
 
 
 class LoopClock:
@@ -57,9 +58,11 @@ async def inline(work: Callable[[], None]) -> None:
     work()
 
 
-def called_ms(store: SqliteStore, *pushes: tuple[float, Event]) -> list[float]:
+def called_ms(
+    store: SqliteStore, *pushes: tuple[float, Event], hurry: bool = False
+) -> list[float]:
     """When the machine is called, if these events come at these times (ms)."""
-    machine, inbox = Idle(), Inbox()
+    machine, inbox = Idle(hurry=hurry), Inbox()
 
     async def body() -> None:
         ports = Ports(Silence(), store, LoopClock(), TallyRecorder())
@@ -91,6 +94,11 @@ def test_what_a_paused_twin_waits_for_lingers_for_nobody(topic: str, tmp_path: P
         pressing = Message(topic, b"")
         calls_ms = called_ms(store, (100, REPORT), (101, REPORT), (102, pressing), (103, REPORT))
         assert calls_ms == [100, 102, 102 + 1000 * COMMIT_LINGER_S]
+
+
+def test_a_machine_in_a_hurry_has_nothing_linger(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "store.sqlite", {})) as store:
+        assert called_ms(store, (100, REPORT), (101, REPORT), hurry=True) == [100, 101]
 
 
 def test_a_full_batch_does_not_wait_for_more(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     1. wait for an event, or until the machine wants to wake; take a batch (at once when
        idle; when the last commit is younger than the linger, wait that long for more, but
-       not while a twin is paused for it)
+       not where a twin is paused for it: an event of a move, a machine in a hurry)
     2. `machine.handle(events, now)`: effects
     3. commit the writes, in a thread (inline in simulation)
     4. only then publish, act, begin jobs, count, log, and show the new state to readers
@@ -170,7 +170,7 @@ class _Shell:
             settled_s = clock.now().monotonic_s
             await inbox.wait(fx.wake_in_s)
             lingered_s = clock.now().monotonic_s - settled_s
-            if lingered_s < COMMIT_LINGER_S:
+            if lingered_s < COMMIT_LINGER_S and not fx.hurry:
                 await inbox.linger(COMMIT_LINGER_S - lingered_s)
             taken_s = clock.now().monotonic_s
             events = inbox.take(BATCH_EVENTS_MAX)

@@ -33,6 +33,7 @@ from twin_runtime.core.effects import (
     Stopping,
 )
 from twin_runtime.core.limits import (
+    ARRIVAL_S,
     CHECKPOINT_PERIOD_S,
     CHECKPOINT_RETRY_LAST_S,
     HEARTBEAT_PERIOD_S,
@@ -239,6 +240,14 @@ def test_an_activation_is_confirmed_with_the_commit_that_makes_it_true() -> None
         ("twin", "d-1")
     ]
     assert [document.twin for document in documents(fx)] == ["d-1"]
+
+
+def test_an_edge_to_which_a_twin_has_come_hurries_until_its_device_should_have_reported() -> None:
+    edge = Edge()
+    assert edge.own("d-1").hurry
+    assert edge.handle(report(1)).hurry  # of one twin; another may have come with it
+    edge.now_s += ARRIVAL_S
+    assert not edge.handle(report(2)).hurry
 
 
 def test_an_activation_heard_again_is_confirmed_again_and_changes_nothing() -> None:

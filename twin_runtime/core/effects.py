@@ -118,7 +118,8 @@ class NewestDecision(NamedTuple):
 
 
 class Attach(NamedTuple):
-    """A request: let a twin refer to a blob by `name`, or to none by that name (None)."""
+    """A request: let a twin refer to a blob by `name`, or to none by that name (None); answered
+    with the twin as readers see it."""
 
     twin: str
     name: str
@@ -150,11 +151,12 @@ class Edit(NamedTuple):
 
 class Edited(NamedTuple):
     """What an edit made: the twin's state is known by `epoch` and `revision`, the part by its
-    entity `tag`; `is_new` where nothing stood before."""
+    entity `tag`; `is_new` where nothing stood before. `document` is the twin as readers see it."""
 
     epoch: int
     revision: int
     tag: str
+    document: bytes
     is_new: bool = False
 
 
@@ -176,6 +178,14 @@ class Instruct(NamedTuple):
     valid_for_s: float
 
 
+class Learn(NamedTuple):
+    """A request to the cloud: show what a twin's owner answered a write with (its document), so
+    that whoever wrote reads it."""
+
+    twin: str
+    document: bytes
+
+
 class CreateTwin(NamedTuple):
     """A request: let there be a twin for a device that will come."""
 
@@ -183,7 +193,7 @@ class CreateTwin(NamedTuple):
 
 
 Request = (
-    Attach | Edit | AwaitStable | Instruct | CreateTwin
+    Attach | Edit | AwaitStable | Instruct | CreateTwin | Learn
     | Move | SetEdge | WhoOwns | ListEdges | ListTwins | NewestEvent | NewestDecision
 )  # fmt: skip
 
@@ -334,7 +344,8 @@ class Effects:
 
     `timed` names the metric under which the shell observes how long this batch took, from
     its taking to its last send. `wake_in_s` is when it wants to be called again at the
-    latest (None: only for an event).
+    latest (None: only for an event); `hurry` that the next event is not to linger for more,
+    because a device is paused until it is answered.
     """
 
     writes: list[Write] = field(default_factory=list)
@@ -349,6 +360,7 @@ class Effects:
     notes: list[Note] = field(default_factory=list)
     timed: str | None = None
     wake_in_s: float | None = None
+    hurry: bool = False
     stop: str | None = None
 
     def count(self, metric: str, label: str = "", by: int = 1) -> None:

@@ -42,6 +42,9 @@ BATCH_EVENTS_MAX = 4096
 # CPU a commit costs (0.3 ms each) and adds no more than itself to the latency. What belongs
 # to a move does not wait for it: a twin is paused for four such commits, one after the other.
 COMMIT_LINGER_S = 0.005
+# After a twin has come, its device is told, and reports: meanwhile commits do not linger, for
+# it is paused until then. A quiet cloud and a near device take 10 ms for it.
+ARRIVAL_S = 0.05
 # What a process holds before it drops (and counts): 2 s of a broker's full rate.
 INBOX_EVENTS_MAX = 65_536
 # The same bound where messages are large: on a full disk 60 KB each made 2 GB in 12 s.
