@@ -10,6 +10,7 @@ import click
 from edge_node.config import EdgeConfig
 from edge_node.descriptions import Descriptions
 from edge_node.history import HISTORY
+from edge_node.home_assistant import HomeAssistant
 from edge_node.machine import EdgeMachine
 from edge_node.recall import Recall
 from twin_runtime.adapters import blobs_http
@@ -51,8 +52,13 @@ def start(config: Path) -> int:
 
 def _machine(settings: EdgeConfig, store_id: str, api: str | None) -> EdgeMachine:
     access = None if api is None else access_of(settings, api)
-    descriptions = Descriptions(settings.site, access)
+    descriptions = Descriptions(settings.site, access, _home_assistant(settings))
     return EdgeMachine(settings.id, store_id, _place(settings), api, descriptions)
+
+
+def _home_assistant(settings: EdgeConfig) -> HomeAssistant | None:
+    told = settings.home_assistant
+    return None if told is None else HomeAssistant(settings.site, enabled=told.enabled)
 
 
 def _recall(store: Store) -> Recall:

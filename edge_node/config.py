@@ -24,6 +24,13 @@ class PositionConfig(Configuration):
     y_m: float
 
 
+class HomeAssistantConfig(Configuration):
+    """Whether Home Assistant is told of the edge's twins, or that they are gone; without this
+    section, neither."""
+
+    enabled: bool
+
+
 class EdgeConfig(Configuration):
     id: Annotated[str, Field(pattern=EDGE_PATTERN)]
     data_dir: Path
@@ -32,3 +39,4 @@ class EdgeConfig(Configuration):
     http: HttpConfig = HttpConfig(port=8421)
     history: HistoryConfig = HistoryConfig()
     position: PositionConfig | None = None  # without it, the cloud moves no twin to it by itself
+    home_assistant: HomeAssistantConfig | None = None

@@ -1,11 +1,13 @@
 """What each twin is, for whoever knows only the Web of Things: retained beside its document.
 
 A Thing Description changes when the device describes itself anew, so it is published then,
-and after each reconnect, since the broker may have forgotten it.
+and after each reconnect, since the broker may have forgotten it. With it goes what Home
+Assistant is told, if it is told anything.
 """
 
 from typing import NamedTuple
 
+from edge_node.home_assistant import HomeAssistant
 from twin_runtime.core import messages, topics
 from twin_runtime.core import twin as core
 from twin_runtime.core.effects import Effects, Note, Send
@@ -25,13 +27,21 @@ class _About(NamedTuple):
 class Descriptions:
     """The descriptions of one edge's twins; without `access` nobody could use them."""
 
-    def __init__(self, site: str = "", access: Access | None = None) -> None:
+    def __init__(
+        self,
+        site: str = "",
+        access: Access | None = None,
+        home_assistant: HomeAssistant | None = None,
+    ) -> None:
         self._site = site
         self._access = access
+        self._home_assistant = home_assistant
         self._said: dict[str, _About] = {}
 
     def say(self, twin: Twin, fx: Effects) -> None:
         """Publish what the twin is, unless that was said."""
+        if self._home_assistant is not None:
+            self._home_assistant.say(twin, fx)
         if self._access is None or twin.shape is None:
             return
         said = self._said.get(twin.twin)
@@ -51,7 +61,16 @@ class Descriptions:
     def begin_again(self) -> None:
         """Say all of it again."""
         self._said.clear()
+        if self._home_assistant is not None:
+            self._home_assistant.begin_again()
+
+    def carried(self, twin_id: str, via: str) -> None:
+        """The process `via` speaks for the device (empty: it does so itself)."""
+        if self._home_assistant is not None:
+            self._home_assistant.carried(twin_id, via)
 
     def forget(self, twin_id: str) -> None:
         """The twin is owned elsewhere."""
         self._said.pop(twin_id, None)
+        if self._home_assistant is not None:
+            self._home_assistant.forget(twin_id)

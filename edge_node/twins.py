@@ -138,6 +138,7 @@ class Twins:
         twin = self._twins.get(twin_id)
         if twin is None or twin.phase is not Phase.ACTIVE:
             return
+        self._descriptions.carried(twin_id, status.via)
         if status.counters:
             self.counters.hear(twin_id, status.counters)
         if status.counters.get("outbox_rows"):
