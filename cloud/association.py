@@ -242,7 +242,11 @@ class Association:
     def _move_on(self, directory: Directory, now: Now, fx: Effects) -> None:
         """Begin moves that were decided, a few at a time, where the twin still is as it was."""
         placements = directory.placements
-        self._moving = {twin for twin in self._moving if placements[twin].phase != "owned"}
+        self._moving = {
+            twin
+            for twin in self._moving
+            if placements[twin].phase != "owned" or twin in directory.precopy
+        }
         while self._wanted and len(self._moving) < MOVES_AT_ONCE_MAX:
             twin, (source, target) = self._wanted.popitem()
             placed = placements[twin]

@@ -64,6 +64,7 @@ class Precopy:
     def end(self, twin: str) -> None:
         """Copy nothing more for this twin: it moves, or goes elsewhere."""
         self._copying.pop(twin, None)
+        self._fetched.pop(twin, None)
         self._orders.end(twin)
 
     def fetched(self, edge: str, event: Fetched) -> None:

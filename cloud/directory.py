@@ -163,6 +163,8 @@ class Directory:
         if self.moves.end(twin) is not None:
             fx.count("moves_total", "failed_over")
         self._give(twin, ownership.reassign(placed, target), now, fx)
+        if placed.owner != target:
+            self._release(placed.owner, twin, fx)  # should it be there after all
         fx.count("failovers_total")
         about: dict[str, str | float] = {"from": placed.owner, "to": target, "cut": placed.epoch}
         self.events.add("failover", now, fx, twin=twin, **about)
@@ -211,6 +213,7 @@ class Directory:
         if target not in self.edges:
             return self._unknown_edge(target)
         if placement.phase != "sealing" and placement.owner == target:
+            self.precopy.end(twin)
             self.moves.take(key, twin, target, fx)
             return None
         state = self.edges.state_of(target)

@@ -66,6 +66,8 @@ class Presence:
     def _carry(self, identity: str, before: str, via: str) -> None:
         if carried := self._carried.get(before):
             carried.discard(identity)
+            if not carried:
+                del self._carried[before]
         if via:
             self._carried.setdefault(via, set()).add(identity)
 

@@ -35,8 +35,16 @@ from twin_runtime.core.limits import (
     MOVES_AT_ONCE_MAX,
     SITE_M_MAX,
 )
-from twin_runtime.core.messages import FeatureState, Place, Snapshot, Status, TwinDocument
-from twin_runtime.core.orders import ORDER, Activate, Activated, Hello, Seal, Sealed
+from twin_runtime.core.messages import BlobRef, FeatureState, Place, Snapshot, Status, TwinDocument
+from twin_runtime.core.orders import (
+    ORDER,
+    Activate,
+    Activated,
+    Checkpoint,
+    Hello,
+    Seal,
+    Sealed,
+)
 from twin_runtime.problems import association, association_policies
 from twin_runtime.problems.association_state import Action, slot_of
 from twin_runtime.problems.environment import Environment
@@ -422,6 +430,21 @@ def test_only_so_many_twins_move_at_one_time_and_the_others_follow() -> None:
     cloud.handle()
     assert wrong <= set(cloud.seals)
     assert set(cloud.owner.values()) == {"e-2"}
+
+
+def test_only_so_many_twins_whose_blobs_are_copied_ahead_move_at_one_time() -> None:
+    cloud = Cloud()
+    many = 2 * (MOVES_AT_ONCE_MAX + 8)
+    for number in range(many):
+        cloud.reports(f"d-{number}", x_m=100.0, y_m=20.0)
+    for twin, edge in cloud.owner.items():
+        blobs = {"model": BlobRef(sha256="a" * 64, bytes=1)}
+        snapshot = Snapshot(twin=twin, epoch=1, revision=2, blobs=blobs)
+        cloud.handle(cloud.said(edge, Checkpoint(twins=(snapshot,))))
+    cloud.a_period_later()
+    assert len(cloud.machine.directory.precopy) == MOVES_AT_ONCE_MAX
+    cloud.handle()
+    assert len(cloud.machine.directory.precopy) == MOVES_AT_ONCE_MAX
 
 
 def test_a_twin_that_was_moved_meanwhile_stays_where_it_was_put() -> None:

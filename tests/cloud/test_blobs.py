@@ -102,6 +102,25 @@ def test_a_move_that_is_asked_for_again_copies_once_and_another_target_takes_its
     assert orders(fetched(world, edge="e-3")) == [SEAL]
 
 
+def test_a_move_back_ends_the_copying_so_that_the_twin_stays() -> None:
+    world = a_world()
+    world.move("d-1", "e-2")
+    refused, _ = world.move("d-1", "e-1")
+    assert refused is None
+    assert orders(fetched(world)) == []
+    assert orders(later(world, PRECOPY_S)) == []
+
+
+def test_another_target_counts_though_the_first_answers_at_the_same_time() -> None:
+    world = a_world()
+    world.move("d-1", "e-2")
+    world.directory.precopy.fetched("e-2", Fetched(twin="d-1", missing=0))
+    _, fx = world.move("d-1", "e-3")  # in the batch that brought the answer
+    assert orders(fx) == []
+    fetched(world, edge="e-3")
+    assert world.directory.placements["d-1"].target == "e-3"
+
+
 def test_a_key_is_remembered_with_the_commit_that_begins_the_move() -> None:
     world = a_world()
     fx = Effects()

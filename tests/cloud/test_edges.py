@@ -5,7 +5,7 @@ import pytest
 from tests.cloud.a_directory import World, orders, owning, placed, snapshot
 from twin_runtime.core.effects import EdgeState
 from twin_runtime.core.limits import MOVES_AT_ONCE_MAX, ORDERS_MAX
-from twin_runtime.core.orders import Activate, Seal
+from twin_runtime.core.orders import Activate, Release, Seal
 
 TWINS = [f"d-{number:03d}" for number in range(MOVES_AT_ONCE_MAX + 8)]
 
@@ -122,6 +122,13 @@ def test_g3_the_twins_of_a_lost_edge_go_on_elsewhere_from_their_checkpoints() ->
     assert fx.counts["failovers_total", ""] == 2
     assert kinds(world)[-3:] == ["lost", "failover", "failover"]
     assert world.events[-1]["cut"] == 1
+
+
+def test_g4_an_edge_that_is_called_lost_while_it_is_there_is_told_to_let_go() -> None:
+    world = owning("d-1")
+    world.hello("e-2")
+    _, fx = world.set_edge("e-1", "lost")
+    assert orders(fx) == [Release(store="s-e-1", twin="d-1", epoch=2)]
 
 
 def test_many_twins_of_a_lost_edge_go_some_at_a_time() -> None:

@@ -39,6 +39,15 @@ def test_a_device_that_left_its_carrier_is_not_lost_with_it() -> None:
     assert presence.of("d-1").state == "online"
 
 
+def test_g7_a_device_that_names_ever_other_carriers_is_remembered_once() -> None:
+    presence = Presence()
+    for number in range(100):
+        said(presence, "d-1", "online", via=f"d-{number}")
+    assert len(presence._carried) == 1
+    said(presence, "d-1", "online")
+    assert not presence._carried
+
+
 def test_a_reader_goes_on_where_it_stopped() -> None:
     roster = Roster(first=1_000)
     for twin in ("d-1", "d-2", "d-3"):
