@@ -13,7 +13,7 @@ import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Response
@@ -30,6 +30,7 @@ from twin_runtime.core.search import (
     Options,
     Order,
     Rank,
+    Reach,
     cursor_of,
     encode_cursor,
     key_of,
@@ -65,7 +66,8 @@ class _Asked(NamedTuple):
     filter: str
     order: Order
     size: int
-    after: tuple[Any, ...]  # the key of the last thing before
+    after: tuple[Any, ...]  # the key of the last thing before, and its ranks
+    after_ranks: tuple[Rank, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class _Search:
 
     async def count(self, expression: _Filter = None) -> Response:
         """How many things the filter holds for."""
-        turns = _Looking(self.things, expression or "").turns(list(self.things.view))
+        looking = _Looking(self.things, expression or "")
+        turns = looking.turns(list(self.things.view), looking.holds)
         return Json(b"%d" % sum([len(found) async for found in turns]))
 
 
@@ -96,7 +99,7 @@ async def _first(things: Things, asked: _Asked) -> list[_Found]:
     """What is found in the order of ids, one more than the page has: beyond nobody looks."""
     looking = _Looking(things, asked.filter)
     first: list[_Found] = []
-    async for turn in looking.turns(await _ascending(things.view, asked.after)):
+    async for turn in looking.turns(await _ascending(things.view, asked.after), looking.holds):
         first += (_Found((twin,), (), twin, shown) for twin, shown, _ in turn)
         if len(first) > asked.size:
             break
@@ -106,24 +109,29 @@ async def _first(things: Things, asked: _Asked) -> list[_Found]:
 async def _best(things: Things, asked: _Asked) -> list[_Found]:
     """What is found in an order of values, one more than the page has."""
     looking = _Looking(things, asked.filter, asked.order)
+    reach = Reach(looking.looks[0], asked.order[0])
+    if asked.after_ranks:
+        reach.begin_at(asked.after_ranks[0])
     best: list[_Found] = []
-    async for turn in looking.turns(list(things.view)):
-        last = best[-1].key if len(best) > asked.size else None
+    in_reach, holds = reach.has, looking.holds
+    async for turn in looking.turns(list(things.view), lambda each: in_reach(each) and holds(each)):
         for twin, shown, ranks in turn:
             key = key_of(asked.order, ranks, twin)
-            if key > asked.after and (last is None or key < last):
+            if key > asked.after:
                 best.append(_Found(key, ranks, twin, shown))
         best = heapq.nsmallest(asked.size + 1, best, key=itemgetter(0))
+        if len(best) > asked.size:
+            reach.end_at(best[-1].ranks[0])
     return best
 
 
 async def _ascending(view: Mapping[str, Any], after: tuple[Any, ...]) -> Iterable[str]:
     """All keys above the one in `after`, in order, sorted in turns of the loop."""
-    keys = list(view)
+    keys, begin = list(view), after[0] if after else ""
     runs: list[list[str]] = []
     for start in range(0, len(keys), KEYS_PER_TURN):
         run = keys[start : start + KEYS_PER_TURN]
-        runs.append(sorted(key for key in run if (key,) > after))
+        runs.append(sorted([key for key in run if key > begin]))
         await asyncio.sleep(0)
     return heapq.merge(*runs)
 
@@ -139,7 +147,7 @@ def _asked(expression: str | None, option: str | None) -> _Asked:
     except MalformedMessage as error:
         raise malformed(error) from None
     after = key_of(cursor.order, cursor.ranks, cursor.twin)
-    return _Asked(cursor.filter, cursor.order, options.size, after)
+    return _Asked(cursor.filter, cursor.order, options.size, after, cursor.ranks)
 
 
 def _check_same(cursor: Cursor, expression: str | None, order: Order | None) -> None:
@@ -177,22 +185,22 @@ class _Looking:
         self._in_states = look is not None
         return look or in_thing(path)
 
-    async def turns(self, twins: Iterable[str]) -> AsyncIterator[_Turn]:
-        """Those of `twins` that it holds for, in turns of the loop, with what they are ordered
+    async def turns(self, twins: Iterable[str], is_wanted: rql.Query) -> AsyncIterator[_Turn]:
+        """Those of `twins` that are wanted, in turns of the loop, with what they are ordered
         by: documents that were kept any longer would keep the collector busy."""
+        view, looks = self._things.view, self.looks
+        subject_of = methodcaller("state") if self._in_states else self._thing
         remaining = iter(twins)
         while names := list(islice(remaining, SEARCHED_PER_TURN)):
             turn: _Turn = []
             for twin in names:
-                shown = self._things.view.get(twin)
-                if shown is not None and self.holds(subject := self._subject(shown)):
-                    turn.append((twin, shown, ranks_of(self.looks, subject)))
+                shown = view.get(twin)
+                if shown is not None and is_wanted(subject := subject_of(shown)):
+                    turn.append((twin, shown, ranks_of(looks, subject)))
             yield turn
             await asyncio.sleep(0)
 
-    def _subject(self, shown: Shown) -> Any:
-        if self._in_states:
-            return shown.state()
+    def _thing(self, shown: Shown) -> dict[str, Any]:
         return thing_of(shown.document(), self._things.site)
 
 

@@ -101,9 +101,15 @@ def _logic(name: str, inner: list[Query]) -> Query:
     if name == "not":
         query = inner[0]
         return lambda subject: not query(subject)
-    if name == "and":
-        return lambda subject: all(query(subject) for query in inner)
-    return lambda subject: any(query(subject) for query in inner)
+    ends = name == "or"  # the first that is so decides
+
+    def logic(subject: Any) -> bool:
+        for query in inner:  # `any` of a generator takes three times as long
+            if query(subject) is ends:
+                return ends
+        return not ends
+
+    return logic
 
 
 def _relation(name: str, look: Look, scanner: Scanner) -> Query:

@@ -106,6 +106,36 @@ def ranks_of(looks: Sequence[Look], subject: Any) -> tuple[Rank, ...]:
     return tuple([_rank(look(subject)) for look in looks])
 
 
+class Reach:
+    """Which things can still be on a page, told by the first of the values they are ordered
+    by: most are out of reach by that alone, and are looked at no further."""
+
+    __slots__ = ("_by", "_high", "_look", "_low")
+
+    def __init__(self, look: Look, by: By) -> None:
+        self._look = look
+        self._by = by
+        self._low: Rank = _NOTHING
+        self._high: Rank = _OTHER
+
+    def has(self, subject: Any) -> bool:
+        return self._low <= _rank(self._look(subject)) <= self._high
+
+    def begin_at(self, rank: Rank) -> None:
+        """What is before `rank` is on a page before."""
+        if self._by.is_descending:
+            self._high = rank
+        else:
+            self._low = rank
+
+    def end_at(self, rank: Rank) -> None:
+        """What is behind `rank` is on a page that follows."""
+        if self._by.is_descending:
+            self._low = rank
+        else:
+            self._high = rank
+
+
 def key_of(order: Order, ranks: tuple[Rank, ...], twin: str) -> tuple[Any, ...]:
     """What a thing is ordered by."""
     directed = zip(order, ranks, strict=True)
