@@ -92,6 +92,6 @@ class Edges:
     def listed(self) -> list[dict[str, Any]]:
         """All of them, as they are answered to whoever asks."""
         return [
-            {"edge": edge, "state": known.state, "twins": self._load[edge]}
+            {"edge": edge, "state": known.state, "twins": self._load[edge], "api": known.api}
             for edge, known in sorted(self._edges.items())
         ]

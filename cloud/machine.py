@@ -205,7 +205,8 @@ class CloudMachine:
     def readings(self) -> dict[str, Callable[[], float | Mapping[str, float]]]:
         """Numbers for the metrics, by name, as they are when asked."""
         blobs = self.directory.snapshots.blobs
-        return {"twins": self._phases, "blobs_lacking": lambda: blobs.lacking}
+        lacking = {"blobs_lacking": lambda: blobs.lacking}
+        return {"twins": self._phases, "devices": self._devices, **lacking}
 
     @property
     def elsewhere(self) -> Mapping[str, str]:
@@ -219,6 +220,9 @@ class CloudMachine:
     def _phases(self) -> dict[str, int]:
         counted = Counter(placed.phase for placed in self.directory.placements.values())
         return {phase: counted[phase] for phase in ("activating", "owned", "sealing")}
+
+    def _devices(self) -> dict[str, int]:
+        return Counter(self._presence.of(twin).state for twin in self.directory.placements)
 
     def _hear(self, topic: str, payload: bytes, now: Now, fx: Effects) -> None:
         try:

@@ -268,12 +268,14 @@ def lost(identity: str) -> Message:
 def test_edges_are_told_with_their_place_and_whether_they_are_there() -> None:
     cloud = owning()
     place = Place(x_m=1.0, y_m=2.0)
-    cloud.handle(said("e-1", Hello(store="s-1", position=place)), lost("e-1"))
+    hello = Hello(store="s-1", position=place, api="http://192.0.2.11:8421")
+    cloud.handle(said("e-1", hello), lost("e-1"))
     (edge,) = answered(cloud, ListEdges())
     assert edge == {
         "edge": "e-1",
         "state": "serving",
         "twins": 1,
+        "api": "http://192.0.2.11:8421",
         "presence": "lost",
         "heard_ms": WALL_MS,
         "position": {"x_m": 1.0, "y_m": 2.0},
@@ -289,6 +291,7 @@ def test_twins_are_told_again_when_their_device_or_their_place_changes() -> None
     cloud.handle(lost("d-1"))
     second = answered(cloud, ListTwins(first["next"], 9))
     assert second["twins"] == [{**about, "presence": "lost"}]
+    assert cloud.machine.readings()["devices"]() == {"lost": 1}
     cloud.handle(said("e-2", Hello(store="s-2")), Asked(2, Move("d-1", "e-2")))
     (moving,) = answered(cloud, ListTwins(second["next"], 9))["twins"]
     assert (moving["phase"], moving["to"]) == ("sealing", "e-2")

@@ -57,7 +57,7 @@ def test_edges_as_json_are_what_the_api_said() -> None:
     with a_cloud("e-1") as api:
         listed = diten_edge("ls", "--api", api, "--json").stdout
         said = diten_edge("drain", "e-1", "--api", api, "--json").stdout
-    unheard = {"presence": "unknown", "heard_ms": 0, "position": None}
+    unheard = {"api": None, "presence": "unknown", "heard_ms": 0, "position": None}
     assert json.loads(listed) == [{"edge": "e-1", "state": "serving", "twins": 0, **unheard}]
     assert json.loads(said) == {"edge": "e-1", "state": "draining"}
 

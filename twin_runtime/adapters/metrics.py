@@ -71,6 +71,13 @@ METRICS: tuple[Declared, ...] = (
         ("active", "sealed", "absent", "activating", "owned", "sealing"),
     ),
     Declared(
+        "devices",
+        "gauge",
+        "Devices of the twins in the directory, by what the broker last said of them.",
+        "presence",
+        ("online", "offline", "lost", "sleeping", "unknown"),
+    ),
+    Declared(
         "twin_age_seconds",
         "histogram",
         "Time since each twin's last report, at this scrape (not accumulated: no rate()).",
