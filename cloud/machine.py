@@ -31,6 +31,7 @@ from twin_runtime.core.effects import (
     Event,
     Instruct,
     JobEnded,
+    Learn,
     ListEdges,
     ListTwins,
     Message,
@@ -168,16 +169,24 @@ class CloudMachine:
                 return Answer(number, directory.move(twin, target, now, fx, key))
             case SetEdge():
                 return Answer(number, directory.set_edge(request, now, fx))
-            case ListEdges():
-                return Answer(number, value=self._edges())
-            case ListTwins(after, limit):
-                return Answer(number, value=self._twins(after, limit))
-            case NewestEvent():
-                return Answer(number, value=directory.events.newest)
             case WhoOwns(twin):
                 return Answer(number, *_where(directory, twin))
+            case Learn(twin, document):
+                self._hear(topics.twin(twin), document, now, fx)
+                return Answer(number)
+            case ListEdges() | ListTwins() | NewestEvent() | NewestDecision():
+                return Answer(number, value=self._listed(request))
+
+    def _listed(self, request: ListEdges | ListTwins | NewestEvent | NewestDecision) -> Any:
+        match request:
+            case ListEdges():
+                return self._edges()
+            case ListTwins(after, limit):
+                return self._twins(after, limit)
+            case NewestEvent():
+                return self.directory.events.newest
             case NewestDecision():
-                return Answer(number, value=self._association.newest if self._association else 0)
+                return self._association.newest if self._association else 0
 
     def _follow(self, fx: Effects) -> None:
         for write in fx.writes:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twin_runtime.core import messages
+from twin_runtime.core.thing import modified_wall_ms_of
 from twin_runtime.ports import LogEntry
 
 Scan = Callable[[str, int, int], list[LogEntry]]  # entries of a key, after a number, at most
@@ -38,8 +39,8 @@ class Recall:
         return self._last(shown, lambda entry, _: entry.number <= revision)
 
     def at_time(self, shown: Shown, wall_ms: int) -> dict[str, Any] | None:
-        """The last checkpoint whose last report was applied by then; None: there is none."""
-        return self._last(shown, lambda _, row: bool(row["reported_wall_ms"] <= wall_ms))
+        """The last checkpoint whose last change was made by then; None: there is none."""
+        return self._last(shown, lambda _, row: modified_wall_ms_of(row) <= wall_ms)
 
     def _last(
         self, shown: Shown, is_early: Callable[[LogEntry, dict[str, Any]], bool]

@@ -40,7 +40,7 @@ class Snapshots:
 
     def restore(self, row: Row) -> None:
         snapshot = messages.parse(messages.SNAPSHOT, row.value)
-        self._keep(snapshot, row.value, snapshot.reported_wall_ms)
+        self._keep(snapshot, row.value, snapshot.modified_wall_ms)
 
     def of(self, twin: str) -> Snapshot | None:
         """The last checkpoint of a twin; None: there is none."""
@@ -71,9 +71,9 @@ class Snapshots:
             return
         row = messages.encode_received(snapshot)
         logged_wall_ms = kept.logged_wall_ms if kept is not None else 0
-        if snapshot.reported_wall_ms >= logged_wall_ms + _PERIOD_MS:
+        if snapshot.modified_wall_ms >= logged_wall_ms + _PERIOD_MS:
             fx.writes.append(Append(CHECKPOINTS, snapshot.twin, snapshot.revision, row))
-            logged_wall_ms = snapshot.reported_wall_ms
+            logged_wall_ms = snapshot.modified_wall_ms
         self._keep(snapshot, row, logged_wall_ms)
         fx.writes.append(Put(SNAPSHOT_ROW, snapshot.twin, row))
         fx.count("checkpoints_total", "stored")

@@ -174,7 +174,9 @@ def _after(twin: Twin, content: Mapping[str, Any], revision: int) -> Twin:
         packet = messages.encode_window(twin.epoch, content["session"], [messages.dump(report)])
         window = messages.parse(messages.WINDOW, packet)
         twin = apply_window(twin, window, content["wall_ms"]).twin
-    return twin if reports else twin._replace(revision=revision)
+    if reports:
+        return twin
+    return twin._replace(revision=revision, written_wall_ms=content["wall_ms"])
 
 
 def _reported(entry: LogEntry, held: _Epoch, feature: str, kind: Kind) -> Iterator[Recorded]:

@@ -35,6 +35,6 @@ class Thing(NamedTuple):
     def state(self) -> State:
         twin = self.twin
         return State(
-            *(twin.twin, twin.epoch, twin.revision, twin.reported_wall_ms),
+            *(twin.twin, twin.epoch, twin.revision, twin.modified_wall_ms),
             *(twin.attributes, twin.features, self.live, twin.desired),
         )

@@ -141,6 +141,8 @@ class Twins:
         self._descriptions.carried(twin_id, status.via)
         if status.counters:
             self.counters.hear(twin_id, status.counters)
+        if status.epoch > twin.epoch:
+            self._checkpoints.ask(twin_id)  # there is a later owner: let the cloud tell us
         if status.counters.get("outbox_rows"):
             self._answered[twin_id] = None  # the last acknowledgement may have been lost
         if status.state == "online":
@@ -207,10 +209,12 @@ class Twins:
         """A twin as readers see it, before it is committed too."""
         return Thing(twin, self._live.get(twin.twin, NOT_LIVE), twin.reported_wall_ms, None)
 
-    def change(self, twin: Twin) -> None:
-        """Somebody's write made this of a twin that may change."""
+    def change(self, twin: Twin, now: Now) -> Twin:
+        """Somebody's write made this of a twin that may change; returns it with its time."""
+        twin = twin._replace(written_wall_ms=now.wall_ms)
         self._twins[twin.twin] = twin
         self._written[twin.twin] = None
+        return twin
 
     def checkpoint_soon(self, twin_id: str) -> None:
         """Somebody waits until the cloud has it."""
@@ -294,8 +298,8 @@ class Twins:
                 self._answered[mark.twin] = None
 
     def connected(self, now: Now) -> None:
-        """Repeat every document and acknowledgement, a few at a time, since devices may have
-        waited for us, and every unanswered checkpoint."""
+        """Repeat every document, acknowledgement and checkpoint, a few at a time, since devices
+        may have waited for us, or not."""
         self._repeat = iter(list(self._twins))
         self._repeat_due_s = now.monotonic_s
         self._returned = True
@@ -333,8 +337,8 @@ class Twins:
         for twin_id in self._changed:
             fx.shown.append((twin_id, self._thing(twin_id, now)))
         self._publish_changed(now, fx)
-        self._checkpoint(now, fx)
         self._repeat_levels(now, fx)
+        self._checkpoint(now, fx)
         self.blobs.settle(now, fx)
         self.desires.settle(self._twins, now.monotonic_s, fx)
         self.commands.settle(now.monotonic_s, fx)
@@ -385,6 +389,7 @@ class Twins:
                     self._publish(twin_id, fx)
                     if self._returned:
                         fx.sends.append(self._acknowledgement(self._twins[twin_id]))
+                        self._checkpoints.ask(twin_id)  # we may not be its owner any more
             self._repeat_due_s = now.monotonic_s + REPUBLISH_PAUSE_S
             if not batch:
                 self._repeat = iter(list(self._twins))

@@ -40,7 +40,7 @@ class Writes:
             case Edit():
                 fx.answers.append(self._edit(number, request, now, fx))
             case Attach():
-                fx.answers.append(Answer(number, self._attach(request, now)))
+                fx.answers.append(self._attach(number, request, now))
             case Instruct():
                 self._instruct(number, request, now, fx)
             case AwaitStable():
@@ -53,16 +53,17 @@ class Writes:
         tag = self._tag(before, wanted)
         if isinstance(tag, Refused):
             return self._refused(number, tag, fx)
-        after = edit.edit(before, wanted)
+        after = edit.edit(before, wanted, now.wall_ms)
         if isinstance(after, Refused):
             return self._refused(number, after, fx)
         fx.count("edits_total", "unchanged" if after is before else "changed")
         if after is not before:
-            self._twins.change(after)
+            after = self._twins.change(after, now)
             self._twins.past.edited(after, now.wall_ms)
         made = self._tag(after, wanted._replace(guard=Guard()))
         assert not isinstance(made, Refused), "nothing was asked of it"
-        edited = Edited(after.epoch, after.revision, made or "", is_new=tag is None)
+        document = self._twins.shown(after).encode()
+        edited = Edited(after.epoch, after.revision, made or "", document, is_new=tag is None)
         return Answer(number, value=edited)
 
     def _refused(self, number: int, refused: Refused, fx: Effects) -> Answer:
@@ -76,22 +77,23 @@ class Writes:
         tag = guard.tag_of(document, thing, wanted.path)
         return guard.unmet(thing, tag, wanted.guard) or tag
 
-    def _attach(self, wanted: Attach, now: Now) -> Refused | None:
+    def _attach(self, number: int, wanted: Attach, now: Now) -> Answer:
         """Let a twin refer to a blob by a name, or to none by that name."""
         twin_id, name, ref = wanted
         twin = self._twins.writable(twin_id)
         if isinstance(twin, Refused):
-            return twin
-        if twin.blobs.get(name) == ref:
-            return None if ref else Refused("unknown_blob", f"{twin_id} has no blob {name!r}")
-        changed = core.attach(twin, name, ref)
-        if changed is None:
-            text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
-            return Refused("too_many_blobs", text)
-        self._twins.change(changed)
-        self._twins.past.attached(changed, now.wall_ms)
-        self._twins.blobs.refer(twin_id, changed.blobs)
-        return None
+            return Answer(number, twin)
+        if ref is None and name not in twin.blobs:
+            return Answer(number, Refused("unknown_blob", f"{twin_id} has no blob {name!r}"))
+        if twin.blobs.get(name) != ref:
+            changed = core.attach(twin, name, ref)
+            if changed is None:
+                text = f"{twin_id} refers to {BLOBS_PER_TWIN_MAX} blobs already: remove one of them"
+                return Answer(number, Refused("too_many_blobs", text))
+            twin = self._twins.change(changed, now)
+            self._twins.past.attached(twin, now.wall_ms)
+            self._twins.blobs.refer(twin_id, twin.blobs)
+        return Answer(number, value=self._twins.shown(twin).encode())
 
     def _instruct(self, number: int, wanted: Instruct, now: Now, fx: Effects) -> None:
         twin = self._twins.writable(wanted.twin)
@@ -101,8 +103,7 @@ class Writes:
             busy = Refused("busy", "too many commands wait for their devices: ask again later")
             fx.answers.append(Answer(number, busy))
         else:
-            twin = twin._replace(revision=twin.revision + 1)
-            self._twins.change(twin)
+            twin = self._twins.change(twin._replace(revision=twin.revision + 1), now)
             self._twins.past.instructed(twin, wanted, now.wall_ms)
             self._twins.commands.begin(number, twin, wanted, now.monotonic_s)
 
@@ -125,7 +126,7 @@ class Writes:
                 continue
             after = edit.expire(twin, path, number)
             if after is not None:
-                self._twins.change(after)
+                after = self._twins.change(after, now)
                 self._twins.past.edited(after, now.wall_ms)
 
     def stabilised(self, order: Stable, fx: Effects) -> None:

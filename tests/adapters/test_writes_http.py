@@ -124,7 +124,8 @@ def test_a_desired_value_is_shown_as_pending(site: Site) -> None:
     assert site.does("PUT", PERIOD, json=2).status_code == 201
     feature = site.does("GET", THING).json()["features"]["period_s"]
     assert feature["desiredProperties"] == {"value": 2}
-    assert feature["desiredState"] == {"state": "pending", "number": 2}
+    said = {"state": "pending", "number": 2, "wanted_ms": site.edge.now.wall_ms}
+    assert feature["desiredState"] == said
 
 
 def test_a_wish_may_be_for_a_while(site: Site) -> None:

@@ -8,12 +8,14 @@ import pytest
 from cloud.machine import CloudMachine
 from twin_runtime.core import messages, orders, topics
 from twin_runtime.core.effects import (
+    Answer,
     Append,
     Asked,
     Connected,
     Disconnected,
     Effects,
     Event,
+    Learn,
     ListEdges,
     ListTwins,
     Message,
@@ -81,6 +83,10 @@ def published(revision: int, epoch: int = 1, twin: str = "d-1") -> Message:
     return Message(topics.twin(twin), messages.encode(document))
 
 
+def learnt(revision: int, epoch: int = 1, twin: str = "d-1") -> Asked:
+    return Asked(7, Learn("d-1", published(revision, epoch, twin).payload))
+
+
 def owning() -> Cloud:
     """A connected cloud with one twin, `d-1`, on one edge, `e-1`."""
     cloud = Cloud()
@@ -113,6 +119,25 @@ def test_a_device_an_edge_and_a_confirmation_make_an_assignment() -> None:
         "owned": 1,
         "sealing": 0,
     }
+
+
+def test_what_an_owner_answered_a_write_with_is_shown_before_it_is_published() -> None:
+    cloud = owning()
+    cloud.handle(published(1))
+    fx = cloud.handle(learnt(2))
+    assert fx.answers == [Answer(7)]
+    ((twin, thing),) = fx.shown
+    assert (twin, thing.revision, thing.received_wall_ms) == ("d-1", 2, cloud.now.wall_ms)
+    assert cloud.handle(published(1)).shown == []
+
+
+def test_nothing_is_learnt_that_is_old_or_of_another_owner_or_no_document() -> None:
+    cloud = owning()
+    cloud.handle(published(2))
+    nonsense = Asked(7, Learn("d-1", b"{"))
+    for each in (learnt(1), learnt(3, epoch=2), learnt(3, twin="d-2"), nonsense):
+        fx = cloud.handle(each)
+        assert (fx.answers, fx.shown) == ([Answer(7)], [])
 
 
 def test_a_checkpoint_is_stored_and_answered_in_the_same_effects() -> None:

@@ -36,6 +36,23 @@ def shown() -> Thing:
     return Thing(1, 1_205, document.reported_wall_ms, 0, messages.encode(document))
 
 
+def test_an_edit_makes_a_checkpoint_of_the_past_too(store: SqliteStore) -> None:
+    snapshots, an_hour_ms = Snapshots(), 3_600_000
+    fx = Effects()
+    for n, written_ms in enumerate((T_MS, T_MS + an_hour_ms)):
+        attributes = {"room": n}
+        edited = Snapshot(
+            twin="d-2", epoch=1, revision=n, written_wall_ms=written_ms, attributes=attributes
+        )
+        snapshots.accept("e-1", edited, fx)
+    store.commit([write for write in fx.writes if isinstance(write, Append)])
+    now = Snapshot(twin="d-2", epoch=1, revision=9, written_wall_ms=T_MS + 2 * an_hour_ms)
+    shown = Thing(1, 9, 0, 0, messages.encode(now))
+    found = recall(store).at_time(shown, T_MS + an_hour_ms - 1)
+    assert found is not None
+    assert found["attributes"] == {"room": 0}
+
+
 def recall(store: SqliteStore) -> Recall:
     return Recall(lambda key, after, limit: store.scan(CHECKPOINTS, key, after, limit))
 

@@ -28,6 +28,7 @@ from twin_runtime.core.messages import (
 )
 from twin_runtime.core.twin import Twin
 
+WALL_MS = 1_750_000_000_000
 Method = Literal["put", "patch", "delete"]
 
 DESCRIPTION = Description(
@@ -54,14 +55,14 @@ def described() -> Twin:
 
 def edited(twin: Twin, method: Method, path: str, value: Any = None) -> Twin:
     names = tuple(path.split("/")) if path else ()
-    outcome = edit(twin, Edit("d-1", method, names, value))
+    outcome = edit(twin, Edit("d-1", method, names, value), WALL_MS)
     assert isinstance(outcome, Twin), outcome
     return outcome
 
 
 def refused(twin: Twin, method: Method, path: str, value: Any = None) -> str:
     names = tuple(path.split("/")) if path else ()
-    outcome = edit(twin, Edit("d-1", method, names, value))
+    outcome = edit(twin, Edit("d-1", method, names, value), WALL_MS)
     assert isinstance(outcome, Refused), outcome
     assert len(outcome.message) < 300
     return outcome.code
@@ -85,9 +86,9 @@ def test_objects_on_the_way_to_an_attribute_are_made() -> None:
 
 def test_a_desired_value_is_numbered_by_the_revision_that_set_it() -> None:
     twin = edited(described(), "put", "features/period_s/desiredProperties/value", 2)
-    assert twin.desired == {PERIOD: DesiredState(number=2, value=2)}
+    assert twin.desired == {PERIOD: DesiredState(number=2, value=2, wanted_ms=WALL_MS)}
     again = edited(twin, "put", "features/period_s/desiredProperties", {"value": 3.5})
-    assert again.desired == {PERIOD: DesiredState(number=3, value=3.5)}
+    assert again.desired == {PERIOD: DesiredState(number=3, value=3.5, wanted_ms=WALL_MS)}
     patched = edited(again, "patch", "features", {"mode": {"desiredProperties": {"value": "eco"}}})
     assert patched.desired["features/mode/value"].number == 4
     assert patched.desired[PERIOD].number == 3
@@ -129,7 +130,7 @@ def test_a_value_that_was_rejected_may_be_wanted_again_and_only_where_it_is_name
     aside = edited(twin, "patch", "", {"attributes": {"a": 1}})
     assert aside.desired == twin.desired
     again = edited(twin, "put", "features/period_s/desiredProperties/value", 2.0)
-    assert again.desired[PERIOD] == DesiredState(number=4, value=2.0)
+    assert again.desired[PERIOD] == DesiredState(number=4, value=2.0, wanted_ms=WALL_MS)
 
 
 def test_a_value_that_is_done_is_wanted_again_once_the_device_reports_another() -> None:

@@ -95,6 +95,7 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
         last_seq=INTEGER_MAX,
         revision=INTEGER_MAX,
         reported_wall_ms=-INTEGER_MAX,
+        written_wall_ms=-INTEGER_MAX,
         title=description.title,
         position=description.position,
         shape=shape,

@@ -357,6 +357,7 @@ def any_twin(draw: st.DrawFn) -> Twin:
         last_seq=draw(NUMBERS),
         revision=draw(NUMBERS),
         reported_wall_ms=draw(NUMBERS),
+        written_wall_ms=draw(NUMBERS),
         attributes=draw(st.dictionaries(NAMES, VALUES, max_size=2)),
         title=draw(st.text("aü", max_size=9)) if shape else "",
         position=draw(st.none() | st.just(Place(x_m=1.5, y_m=-2.0))) if shape else None,

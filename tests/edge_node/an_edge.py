@@ -4,6 +4,7 @@ from typing import Any
 
 from edge_node.machine import EdgeMachine
 from twin_runtime.core import messages, orders, topics
+from twin_runtime.core import twin as core
 from twin_runtime.core.effects import (
     Connected,
     Delete,
@@ -59,6 +60,11 @@ class Edge:
     @property
     def now(self) -> Now:
         return Now(self.now_s, WALL_MS + round(1000 * self.now_s))
+
+    def document(self, twin: str) -> bytes:
+        """The committed twin, for anyone, from the disk alone."""
+        snapshot = messages.parse(messages.SNAPSHOT, self.disk["twin", twin])
+        return core.encode_document(core.restore(snapshot), {})
 
     def handle(self, *events: Event) -> Effects:
         return self.commit(self.machine.handle(events, self.now))

@@ -71,7 +71,7 @@ def fetched(fx: Effects) -> list[Fetched]:
 def test_a_blob_is_attached_with_a_commit_and_shown_and_checkpointed() -> None:
     edge = owning("d-1")
     fx = attach(edge, MODEL)
-    assert fx.answers == [Answer(7)]
+    assert fx.answers == [Answer(7, value=edge.document("d-1"))]
     assert b"a" * 64 in edge.disk["twin", "d-1"]
     (document,) = documents(fx)
     assert (document.blobs, document.revision) == ({"model": MODEL}, 1)
@@ -84,7 +84,7 @@ def test_attaching_the_same_again_changes_nothing_and_another_takes_its_place() 
     edge = owning("d-1")
     attach(edge, MODEL)
     fx = attach(edge, MODEL)
-    assert (fx.answers, fx.writes) == ([Answer(7)], [])
+    assert (fx.answers, fx.writes) == ([Answer(7, value=edge.document("d-1"))], [])
     attach(edge, OTHER)
     assert (edge.machine.wants_blob(MODEL.sha256), edge.machine.wants_blob(OTHER.sha256)) == (
         *(False, True),
@@ -95,8 +95,10 @@ def test_a_reference_is_removed_and_leaves_no_trace_in_the_row() -> None:
     edge = owning("d-1")
     before = edge.disk["twin", "d-1"]
     attach(edge, MODEL)
-    assert attach(edge, None).answers == [Answer(7)]
-    assert edge.disk["twin", "d-1"] == before.replace(b'"revision":0', b'"revision":2')
+    assert attach(edge, None).answers == [Answer(7, value=edge.document("d-1"))]
+    after = messages.load(edge.disk["twin", "d-1"])
+    written = {"revision": 2, "written_wall_ms": edge.now.wall_ms}
+    assert after == {**messages.load(before), **written}
     assert not edge.machine.wants_blob(MODEL.sha256)
 
 
@@ -109,7 +111,7 @@ def test_what_cannot_be_attached_is_refused() -> None:
     for number in range(BLOBS_PER_TWIN_MAX):
         attach(edge, MODEL, name=f"blob_{number}")
     assert refused(attach(edge, OTHER, name="one_more")) == "too_many_blobs"
-    assert attach(edge, OTHER, name="blob_0").answers == [Answer(7)]
+    assert attach(edge, OTHER, name="blob_0").answers[0].refused is None
     edge.handle(seal())
     assert refused(attach(edge, OTHER, name="blob_1")) == "moving"
 

@@ -18,16 +18,20 @@ from twin_runtime.core.effects import (
     Answer,
     Append,
     Asked,
+    Attach,
     AwaitStable,
     Edit,
     Edited,
     Effects,
     Guard,
+    Instruct,
     Message,
     Refused,
 )
 from twin_runtime.core.limits import QUESTIONS_MAX
+from twin_runtime.core.messages import BlobRef
 from twin_runtime.core.orders import Release, Seal
+from twin_runtime.core.thing import thing_of, timestamp
 
 ROOM = ("attributes", "room")
 
@@ -75,6 +79,45 @@ def test_g8_an_edit_is_in_the_row_when_it_is_answered_and_survives_a_restart() -
     edge.now_s += 10.0
     (checkpoint,) = checkpoints(edge.handle())
     assert checkpoint.attributes == {"room": {"name": "north"}}
+
+
+def test_an_edit_is_answered_with_the_twin_as_it_is_committed() -> None:
+    edge = owning("d-1")
+    made = edited(edge.handle(put(ROOM, "north")))
+    assert made.document == edge.document("d-1")
+
+
+def test_whatever_changes_a_twin_says_when() -> None:
+    edge = owning("d-1")
+    blob = BlobRef(sha256="a" * 64, bytes=1)
+    wish = Edit("d-1", "put", ("features", "level", "desiredProperties", "value"), 2, valid_for_s=5)
+    for change in (
+        put(ROOM, "north"),
+        Asked(7, Attach("d-1", "model", blob)),
+        Asked(7, Instruct("d-1", "blink", {}, 1.0)),
+        Asked(7, wish),
+    ):
+        edge.now_s += 1.5
+        fx = edge.handle(change)
+        (_, shown) = fx.shown[-1]
+        assert thing_of(shown.document(), "s")["_modified"] == timestamp(edge.now.wall_ms)
+    edge.now_s += 5.0
+    (_, shown) = edge.handle().shown[-1]
+    thing = thing_of(shown.document(), "s")
+    assert thing["features"]["level"]["desiredState"]["state"] == "expired"
+    assert thing["_modified"] == timestamp(edge.now.wall_ms)
+    assert shown.state().modified_wall_ms == edge.now.wall_ms
+
+
+def test_a_wish_says_since_when_it_is_wanted() -> None:
+    edge = owning("d-1")
+    path = ("features", "level", "desiredProperties", "value")
+    edge.handle(put(path, 2))
+    wanted_ms = edge.now.wall_ms
+    edge.now_s += 60.0
+    edge.handle(put(ROOM, "north"))
+    thing = thing_of(messages.load(edge.document("d-1")), "s")
+    assert thing["features"]["level"]["desiredState"]["wanted_ms"] == wanted_ms
 
 
 def test_an_edit_that_changes_nothing_writes_nothing() -> None:

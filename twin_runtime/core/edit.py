@@ -46,11 +46,12 @@ class _No(Exception):
     """Why an edit is refused: a code and a sentence."""
 
 
-def edit(twin: Twin, wanted: Edit) -> Twin | Refused:
-    """The twin after an edit, at the next revision; the same twin where nothing changes."""
+def edit(twin: Twin, wanted: Edit, wall_ms: int) -> Twin | Refused:
+    """The twin after an edit, at the next revision; the same twin where nothing changes.
+    `wall_ms` only labels what is newly wanted of the device."""
     assert twin.phase is Phase.ACTIVE, f"{twin.twin} is {twin.phase}: it may not change"
     try:
-        after = _edited(twin, wanted)
+        after = _edited(twin, wanted, wall_ms)
     except _No as no:
         return Refused(*no.args)
     if _encoded(after) == _encoded(Editable(twin.attributes, twin.desired)):
@@ -73,11 +74,11 @@ def _encoded(editable: Editable) -> bytes:
     return messages.dump({"a": dict(editable.attributes), "d": dict(editable.desired)})
 
 
-def _edited(twin: Twin, wanted: Edit) -> Editable:
+def _edited(twin: Twin, wanted: Edit, wall_ms: int) -> Editable:
     _check_path(wanted.path)
     tree = _checked_tree(_changed(_tree(twin), wanted))
     attributes = _checked_attributes(tree.get("attributes", {}))
-    desired = _desired(twin, _wishes(tree.get("features", {})), wanted)
+    desired = _desired(twin, _wishes(tree.get("features", {})), wanted, wall_ms)
     size = edited_bytes(attributes, desired)
     if size > EDITED_BYTES_MAX:
         what = f"attributes and desired values would take {size} bytes"
@@ -172,7 +173,9 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _desired(twin: Twin, wishes: Mapping[str, Any], wanted: Edit) -> dict[str, DesiredState]:
+def _desired(
+    twin: Twin, wishes: Mapping[str, Any], wanted: Edit, wall_ms: int
+) -> dict[str, DesiredState]:
     if len(wishes) > DESIRED_PER_TWIN_MAX:
         text = f"{len(wishes)} desired values are too many: at most {DESIRED_PER_TWIN_MAX}"
         raise _No("too_many", f"{text}; delete those that are done")
@@ -182,7 +185,9 @@ def _desired(twin: Twin, wishes: Mapping[str, Any], wanted: Edit) -> dict[str, D
         if entry is None or not _stands(twin, name, entry, value, again=name in wanted.path):
             _check_wish(twin.shape, name, value)
             number, valid_for_s = twin.revision + 1, wanted.valid_for_s
-            entry = DesiredState(number=number, value=value, valid_for_s=valid_for_s)
+            entry = DesiredState(
+                number=number, value=value, wanted_ms=wall_ms, valid_for_s=valid_for_s
+            )
         desired[path_to(name)] = entry
     return desired
 

@@ -27,7 +27,7 @@ class State(NamedTuple):
     twin: str
     epoch: int
     revision: int
-    reported_wall_ms: int
+    modified_wall_ms: int
     attributes: Mapping[str, Any]
     features: Mapping[str, Feature]
     live: Mapping[str, Feature]
@@ -47,7 +47,7 @@ def state_of(document: TwinDocument) -> State:
         document.twin,
         document.epoch,
         document.revision,
-        document.reported_wall_ms,
+        document.modified_wall_ms,
         document.attributes or _NOTHING,
         Features(_places(tuple(document.features)), values, tuple(stamps)),
         _NOTHING,
@@ -70,7 +70,7 @@ def in_state(site: str, path: tuple[str, ...]) -> Look | None:
         case ("epoch",):
             return attrgetter("epoch")
         case ("_modified",):
-            return lambda state: timestamp(state.reported_wall_ms) or ABSENT
+            return lambda state: timestamp(state.modified_wall_ms) or ABSENT
         case ("attributes", name, *_) if name != "description":
             return lambda state: part_of(state.attributes, path[1:])
         case ("features", name, "properties", part) if part in _PARTS:

@@ -214,8 +214,10 @@ class FeatureState(Wire):
 
 class DesiredState(DesiredValue):
     """A wish and what became of it; one that is `valid_for_s` expires where it has not ended by
-    then, counted anew by each owner and after each restart."""
+    then, counted anew by each owner and after each restart. `wanted_ms` is when somebody
+    wrote it, by the owner's clock then."""
 
+    wanted_ms: WallMs = 0
     valid_for_s: Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)] | None = None
     state: Literal["pending", "accepted", "rejected", "expired", "done"] = "pending"
     reason: ShortText = ""
@@ -231,6 +233,11 @@ class BlobRef(Wire):
 BlobRefs = Annotated[dict[FeatureName, BlobRef], Field(max_length=BLOBS_PER_TWIN_MAX)]
 
 
+def modified_wall_ms(reported_wall_ms: int, written_wall_ms: int) -> int:
+    """When a twin's state changed last: a device reported, or somebody wrote (0: never)."""
+    return max(reported_wall_ms, written_wall_ms) if written_wall_ms else reported_wall_ms
+
+
 class Snapshot(Wire):
     """A whole twin as it travels and as it is stored: an edge's row, a checkpoint, what an
     activation brings."""
@@ -241,11 +248,17 @@ class Snapshot(Wire):
     last_seq: Position53 = 0
     revision: Position53 = 0
     reported_wall_ms: WallMs = 0
+    written_wall_ms: WallMs = 0
     attributes: Attributes = {}
     description: Description | None = None
     features: Annotated[dict[FeatureName, FeatureState], Field(max_length=FEATURES_MAX)] = {}
     desired: Annotated[dict[ShortText, DesiredState], Field(max_length=DESIRED_PER_TWIN_MAX)] = {}
     blobs: BlobRefs = {}
+
+    @property
+    def modified_wall_ms(self) -> int:
+        """When its state changed last."""
+        return modified_wall_ms(self.reported_wall_ms, self.written_wall_ms)
 
 
 class TwinDocument(Versioned):
@@ -256,11 +269,17 @@ class TwinDocument(Versioned):
     epoch: Epoch
     revision: Position53
     reported_wall_ms: WallMs = 0
+    written_wall_ms: WallMs = 0
     attributes: Attributes = {}
     description: Description | None = None
     features: dict[FeatureName, FeatureState] = {}
     desired: dict[ShortText, DesiredState] = {}
     blobs: dict[FeatureName, BlobRef] = {}
+
+    @property
+    def modified_wall_ms(self) -> int:
+        """When its state changed last."""
+        return modified_wall_ms(self.reported_wall_ms, self.written_wall_ms)
 
 
 # --- a blob in motion -------------------------------------------------------------------
@@ -360,8 +379,9 @@ def encode_ack(edge: str, epoch: int, session: int, applied: int, stable: int) -
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
-    """Plain JSON of values already known to be finite and of JSON's types."""
-    return to_json(value)
+    """Plain JSON of values already known to be finite and of JSON's types; what a model among
+    them lacks is left out, a value that is null is not."""
+    return to_json(value, exclude_none=True)
 
 
 def load(payload: bytes) -> Any:

@@ -1,13 +1,15 @@
 """A twin's wire document as a thing of Eclipse Ditto.
 
-    wire   {twin, epoch, revision, reported_wall_ms, attributes, description,
+    wire   {twin, epoch, revision, reported_wall_ms, written_wall_ms, attributes, description,
             features: {f: {value, observed_ms, quality}},
-            desired: {features/f/value: {value, number, state, reason}}}
+            desired: {features/f/value: {value, number, wanted_ms, state, reason}}}
     thing  {thingId, epoch, revision, _revision, _modified, attributes: {..., description},
             features: {f: {properties: {value, observed_ms, quality},
-                           desiredProperties: {value}, desiredState: {state, number, reason}}}}
+                           desiredProperties: {value},
+                           desiredState: {state, number, reason, wanted_ms}}}}
 
-`epoch` and `revision` keep their names; `_revision` is what Ditto calls the same number.
+`epoch` and `revision` keep their names; `_revision` is what Ditto calls the same number, and
+`_modified` is when a device last reported or somebody last wrote.
 What the device says of itself (units, position) is the attribute `description`.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from twin_runtime.core.desired import feature_of
+from twin_runtime.core.messages import modified_wall_ms
 
 ABSENT: Final = object()  # what `part_of` finds where nothing is: None is a value
 
@@ -35,9 +38,15 @@ def thing_of(document: Mapping[str, Any], site: str) -> dict[str, Any]:
         "attributes": _attributes(document),
         "features": _features(document),
     }
-    if modified := timestamp(document.get("reported_wall_ms", 0)):
+    if modified := timestamp(modified_wall_ms_of(document)):
         thing["_modified"] = modified
     return thing
+
+
+def modified_wall_ms_of(document: Mapping[str, Any]) -> int:
+    """When its state changed last."""
+    reported, written = document.get("reported_wall_ms", 0), document.get("written_wall_ms", 0)
+    return modified_wall_ms(reported, written)
 
 
 def part_of(thing: Any, path: tuple[str, ...]) -> Any:
@@ -86,7 +95,7 @@ def _features(document: Mapping[str, Any]) -> dict[str, Any]:
     return features
 
 
-_WISH = ("state", "number", "reason")
+_WISH = ("state", "number", "reason", "wanted_ms")
 
 
 def _civil(days: int) -> tuple[int, int, int]:

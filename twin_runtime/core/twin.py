@@ -83,6 +83,7 @@ class Twin(NamedTuple):
     stable_seq: int = 0
     revision: int = 0
     reported_wall_ms: int = 0
+    written_wall_ms: int = 0  # 0: nobody wrote anything
     attributes: Mapping[str, Any] = _NOTHING
     title: str = ""
     position: Place | None = None
@@ -90,6 +91,11 @@ class Twin(NamedTuple):
     features: Features = NONE
     desired: Mapping[str, DesiredState] = _NOTHING
     blobs: Mapping[str, BlobRef] = _NOTHING
+
+    @property
+    def modified_wall_ms(self) -> int:
+        """When its state changed last."""
+        return messages.modified_wall_ms(self.reported_wall_ms, self.written_wall_ms)
 
     @property
     def description(self) -> Description | None:
@@ -224,6 +230,7 @@ def restore(snapshot: Snapshot) -> Twin:
         last_seq=snapshot.last_seq,
         revision=snapshot.revision,
         reported_wall_ms=snapshot.reported_wall_ms,
+        written_wall_ms=snapshot.written_wall_ms,
         attributes=snapshot.attributes,
         title=intern(description.title) if description else "",
         position=description.position if description else None,
@@ -317,6 +324,8 @@ def _content(twin: Twin) -> dict[str, Any]:
         "reported_wall_ms": twin.reported_wall_ms,
         "features": twin.features.document(),
     }
+    if twin.written_wall_ms:
+        content["written_wall_ms"] = twin.written_wall_ms
     if twin.attributes:
         content["attributes"] = twin.attributes
     if twin.desired:
