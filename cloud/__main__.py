@@ -20,6 +20,7 @@ from twin_runtime.adapters.events_stream import EventsStream
 from twin_runtime.adapters.forward_http import Forwards, edge_client, with_forwards
 from twin_runtime.adapters.history_forward import with_forwarded_history
 from twin_runtime.adapters.log import configure_log
+from twin_runtime.adapters.metrics_forward import with_edge_metrics
 from twin_runtime.adapters.process import exit_code
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.service import Service, run_service
@@ -60,11 +61,14 @@ def start(config: Path) -> int:
             events=_events,
             routes=lambda questions, store: with_forwards(
                 with_page(
-                    with_forwarded_history(
-                        with_decisions(
-                            directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
-                            questions.ask,
-                            partial(store.scan, DECISIONS, ALL),
+                    with_edge_metrics(
+                        with_forwarded_history(
+                            with_decisions(
+                                directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                                questions.ask,
+                                partial(store.scan, DECISIONS, ALL),
+                            ),
+                            *(questions.ask, edges),
                         ),
                         *(questions.ask, edges),
                     )
