@@ -20,7 +20,7 @@ Cancelling the shell has no effects at all.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from twin_runtime.core import topics
 from twin_runtime.core.effects import (
@@ -74,12 +74,18 @@ class Inbox:
         self.push(events)
 
     def push(self, events: Sequence[Event]) -> None:
-        """Add `events` now, room or not: for the few that answer an effect."""
+        """Add `events` now, room or not: for the few that answer an effect, and for questions,
+        which are `withdrawn` when their time is up."""
         self._events.extend(events)
         self._bytes += sum(map(payload_bytes, events))
         self._filled.set()
         if any(map(_presses, events)):
             self._pressing.set()
+
+    def withdraw(self, event: Event) -> None:
+        """Take back an event that need not be handled any more, unless it is being handled."""
+        with suppress(ValueError):
+            self._events.remove(event)
 
     async def wait(self, timeout_s: float | None) -> None:
         """Return when there is an event, or after `timeout_s`."""

@@ -9,6 +9,8 @@ from twin_runtime.adapters import questions
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.core.effects import Answer, Asked, Event, Move, Refused
 from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.limits import BATCH_EVENTS_MAX
+from twin_runtime.shell import Inbox
 
 MOVE = Move("d-1", "e-2")
 
@@ -18,7 +20,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.heard: list[Asked] = []
-        self.questions = Questions(self.hear)
+        self.questions = Questions(self.hear, lambda _: None)
 
     def hear(self, events: Sequence[Event]) -> None:
         self.heard += [event for event in events if isinstance(event, Asked)]
@@ -60,5 +62,26 @@ def test_g7_only_so_many_wait_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
             await machine.questions.ask(MOVE)
         machine.questions.answer(Answer(machine.heard[0].number, None))
         assert (await first).refused is None
+
+    asyncio.run(body())
+
+
+def test_g7_what_nobody_waits_for_any_more_does_not_pile_up_before_a_machine_that_is_held_up() -> (
+    None
+):
+    """As long as the disk is full, no event is taken, and each request waits in vain."""
+
+    async def body() -> None:
+        inbox = Inbox()
+        questions = Questions(inbox.push, inbox.withdraw)
+        waiting = asyncio.create_task(questions.ask(MOVE))
+        await asyncio.sleep(0)
+        for _ in range(10):
+            with pytest.raises(Unavailable):
+                await questions.ask(MOVE, within_s=0.001)
+        (still_asked,) = inbox.take(BATCH_EVENTS_MAX)
+        assert still_asked == Asked(1, MOVE)
+        questions.answer(Answer(1))
+        await waiting
 
     asyncio.run(body())

@@ -2,8 +2,8 @@
 
 A request is an event among others; its answer comes once what was decided is on disk. A
 machine that is too busy, or whose disk is full, answers late or never: nobody waits longer
-than it said, and what was asked may still happen. So a request must be one that can be
-repeated.
+than it said. What was not taken up by then is withdrawn, what was may still happen. So a
+request must be one that can be repeated.
 """
 
 import asyncio
@@ -16,10 +16,14 @@ from twin_runtime.core.limits import ANSWER_S, QUESTIONS_MAX
 
 
 class Questions:
-    """Asks by `push`, which puts events before the machine; `answer` is where it answers."""
+    """Asks by `push`, which puts events before the machine, and takes back by `withdraw` what
+    is late; `answer` is where it answers."""
 
-    def __init__(self, push: Callable[[Sequence[Event]], None]) -> None:
+    def __init__(
+        self, push: Callable[[Sequence[Event]], None], withdraw: Callable[[Event], None]
+    ) -> None:
         self._push = push
+        self._withdraw = withdraw
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
@@ -34,8 +38,9 @@ class Questions:
         number = next(self._numbers)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answered
+        asked = Asked(number, request)
         try:
-            self._push((Asked(number, request),))
+            self._push((asked,))
             async with asyncio.timeout(within_s):
                 return await answered
         except TimeoutError:
@@ -44,6 +49,8 @@ class Questions:
             ) from None
         finally:
             del self._waiting[number]
+            if answered.cancelled():
+                self._withdraw(asked)
 
     def answer(self, answer: Answer) -> None:
         """Give an answer to whoever still waits for it."""

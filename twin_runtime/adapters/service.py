@@ -112,7 +112,7 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         _add_past(app, service, store, view, config.site)
         inbox = Inbox()
-        questions = Questions(inbox.push)
+        questions = Questions(inbox.push, inbox.withdraw)
         if service.routes is not None:
             app.include_router(service.routes(questions, store))
         threads = BlobThreads()
