@@ -23,7 +23,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.routing import Match, Route
 from starlette.types import Scope
@@ -134,16 +135,15 @@ class _PastStates:
         return self.states.at_time, wall_ms, f"{wall_ms} ms"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(BaseModel):
     """What a request for rows says."""
 
     feature: str
-    from_: Annotated[str, Query(alias="from", description="ms, or ISO 8601")] = "0"
-    to: Annotated[str, Query(description="ms, or ISO 8601")] = str(_ALWAYS_MS)
-    limit: Annotated[int, Query(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE_DEFAULT
-    points: Annotated[int | None, Query(ge=4, le=HISTORY_POINTS_MAX)] = None
-    cursor: Annotated[str, Query(description="`next` of the page before")] = "0.0"
+    from_: Annotated[str, Field(alias="from", description="ms, or ISO 8601")] = "0"
+    to: Annotated[str, Field(description="ms, or ISO 8601")] = str(_ALWAYS_MS)
+    limit: Annotated[int, Field(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE_DEFAULT
+    points: Annotated[int | None, Field(ge=4, le=HISTORY_POINTS_MAX)] = None
+    cursor: Annotated[str, Field(description="`next` of the page before")] = "0.0"
 
 
 @dataclass(slots=True)
@@ -152,9 +152,7 @@ class _History:
     view: Mapping[str, Any]
     _under_way: int = field(default=0, init=False)
 
-    async def rows(
-        self, request: Request, twin: str, asked: Annotated[Asked, Depends()]
-    ) -> Response:
+    async def rows(self, request: Request, twin: str, asked: Annotated[Asked, Query()]) -> Response:
         """What was reported of a feature, oldest first, with when it was observed."""
         thing = self.view.get(twin)
         if thing is None:

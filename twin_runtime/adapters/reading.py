@@ -25,10 +25,9 @@ from twin_runtime.core.selector import Fields, fields_of, selected
 from twin_runtime.core.thing import ABSENT, part_of, thing_of
 
 FieldsQuery = Annotated[str | None, Query(description="which parts: thingId,attributes(a,b)")]
-ConditionQuery = Annotated[str | None, Query(description="an RQL expression on the thing")]
 
 
-def _text_parameter(place: str, name: str, description: str) -> dict[str, Any]:
+def text_parameter(place: str, name: str, description: str) -> dict[str, Any]:
     """A parameter, as OpenAPI has it."""
     about = {"name": name, "in": place, "description": description}
     return {**about, "required": False, "schema": {"type": "string"}}
@@ -63,10 +62,10 @@ class Wanted(NamedTuple):
 # FastAPI would take longer to hand over these four than the rest of an answer takes.
 WANTED: dict[str, Any] = {
     "parameters": [
-        _text_parameter("query", "fields", "which parts: thingId,attributes(a,b)"),
-        _text_parameter("query", "condition", "an RQL expression on the thing"),
-        _text_parameter("header", "If-Match", "the entity tag of the state that is wanted"),
-        _text_parameter("header", "If-None-Match", "the entity tag of a state that is known"),
+        text_parameter("query", "fields", "which parts: thingId,attributes(a,b)"),
+        text_parameter("query", "condition", "an RQL expression on the thing"),
+        text_parameter("header", "If-Match", "the entity tag of the state that is wanted"),
+        text_parameter("header", "If-None-Match", "the entity tag of a state that is known"),
     ]
 }
 

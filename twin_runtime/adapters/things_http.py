@@ -27,6 +27,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 
 from twin_runtime.adapters.descriptions_http import Descriptions, wants_description
 from twin_runtime.adapters.ditto_http import (
+    Direct,
     DittoError,
     Endpoint,
     Json,
@@ -88,9 +89,9 @@ def _add_things(router: APIRouter, things: "_Routes") -> None:
         feature + "/desiredProperties/{path:path}": things.desired_property,
     }
     read(router, "/api/2/things", things.page, _LIST)
-    read(router, thing, things.one, _THING, extra=WANTED)
+    read(router, thing, things.one, _THING, extra=WANTED, route=Direct)
     for path, endpoint in parts.items():
-        read(router, path, endpoint, _ONE, extra=WANTED)
+        read(router, path, endpoint, _ONE, extra=WANTED, route=Direct)
 
 
 _TAG = {"ETag": {"description": "The state that was read.", "schema": {"type": "string"}}}

@@ -17,15 +17,15 @@ An edge does all this (`commits_http.py`); the cloud forwards it to the owner (`
 
 from dataclasses import dataclass
 from re import compile as pattern
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from twin_runtime.adapters.ditto_http import DittoError, no_thing, refusal
+from twin_runtime.adapters.ditto_http import Direct, DittoError, no_thing, refusal
 from twin_runtime.adapters.http_problem import UNAVAILABLE, small_body
-from twin_runtime.adapters.reading import ConditionQuery, condition_asked
+from twin_runtime.adapters.reading import condition_asked, text_parameter
 from twin_runtime.core.effects import Guard
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import (
@@ -47,25 +47,26 @@ _DURATION = pattern(r"([0-9]{1,6})(ms|s|m|h)?")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _JSON = frozenset({"application/json"})
 _TYPES = {"PUT": _JSON, "POST": _JSON, "PATCH": _JSON | {"application/merge-patch+json"}}
-TimeoutQuery = Annotated[
-    str | None, Query(alias="timeout", description="how long to wait: 10, 10s, 500ms, 1m")
+_TIMEOUT = text_parameter("query", "timeout", "how long to wait: 10, 10s, 500ms, 1m")
+_CONDITIONS = [
+    text_parameter("query", "condition", "an RQL expression on the thing"),
+    text_parameter("header", "If-Match", "the entity tag of the state that is to change"),
+    text_parameter("header", "If-None-Match", "the entity tag of a state that is to stay"),
+    text_parameter("query", "requested-acks", "twin-persisted: wait for the cloud"),
+    _TIMEOUT,
+    text_parameter("query", "valid-for", "a wish expires after: 60, 60s, 5m, 12h"),
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(NamedTuple):
     """What a write says beside its path and its body."""
 
-    condition: ConditionQuery = None
-    if_match: Annotated[str | None, Header()] = None
-    if_none_match: Annotated[str | None, Header()] = None
-    requested_acks: Annotated[
-        str | None, Query(alias="requested-acks", description="twin-persisted: wait for the cloud")
-    ] = None
-    timeout: TimeoutQuery = None
-    valid_for: Annotated[
-        str | None, Query(alias="valid-for", description="a wish expires after: 60, 60s, 5m, 12h")
-    ] = None
+    condition: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    requested_acks: str | None = None
+    timeout: str | None = None
+    valid_for: str | None = None
 
     def guard(self) -> Guard:
         """What must hold in the commit."""
@@ -111,7 +112,13 @@ class Carrier(Protocol):
         ...
 
 
-_Asked = Annotated[Conditions, Depends()]
+def conditions_of(request: Request) -> Conditions:
+    """What is documented as `_CONDITIONS`, of this request."""
+    query, headers = request.query_params, request.headers
+    return Conditions(
+        *(query.get("condition"), headers.get("if-match"), headers.get("if-none-match")),
+        *(query.get("requested-acks"), query.get("timeout"), query.get("valid-for")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +127,39 @@ class Writes:
 
     carrier: Carrier
 
-    async def thing(self, request: Request, thing_id: str, said: _Asked) -> Response:
+    async def thing(self, request: Request, thing_id: str) -> Response:
         """All that people may write of a thing."""
-        return await self.carrier.edit(request, thing_id, (), said)
+        return await self._edit(request, thing_id)
 
-    async def attributes(self, request: Request, thing_id: str, said: _Asked) -> Response:
+    async def attributes(self, request: Request, thing_id: str) -> Response:
         """All attributes."""
-        return await self.carrier.edit(request, thing_id, ("attributes",), said)
+        return await self._edit(request, thing_id, "attributes")
 
-    async def attribute(self, request: Request, thing_id: str, path: str, said: _Asked) -> Response:
+    async def attribute(self, request: Request, thing_id: str, path: str) -> Response:
         """One attribute, or what is below it: a JSON pointer."""
-        return await self.carrier.edit(request, thing_id, ("attributes", *path_of(path)), said)
+        return await self._edit(request, thing_id, "attributes", *path_of(path))
 
-    async def features(self, request: Request, thing_id: str, said: _Asked) -> Response:
+    async def features(self, request: Request, thing_id: str) -> Response:
         """What is wanted of several features."""
-        return await self.carrier.edit(request, thing_id, ("features",), said)
+        return await self._edit(request, thing_id, "features")
 
-    async def feature(
-        self, request: Request, thing_id: str, feature_id: str, said: _Asked
-    ) -> Response:
+    async def feature(self, request: Request, thing_id: str, feature_id: str) -> Response:
         """What is wanted of a feature; what it reports is read-only."""
-        return await self.carrier.edit(request, thing_id, ("features", feature_id), said)
+        return await self._edit(request, thing_id, "features", feature_id)
 
-    async def part(
-        self, request: Request, thing_id: str, feature_id: str, path: str, said: _Asked
-    ) -> Response:
+    async def part(self, request: Request, thing_id: str, feature_id: str, path: str) -> Response:
         """A part of a feature: `desiredProperties`, its `value`; what it reports is read-only."""
-        return await self.carrier.edit(
-            request, thing_id, ("features", feature_id, *path_of(path)), said
-        )
+        return await self._edit(request, thing_id, "features", feature_id, *path_of(path))
 
-    async def command(
-        self, request: Request, thing_id: str, subject: str, wait: TimeoutQuery = None
-    ) -> Response:
+    async def _edit(self, request: Request, thing_id: str, *path: str) -> Response:
+        return await self.carrier.edit(request, thing_id, path, conditions_of(request))
+
+    async def command(self, request: Request, thing_id: str, subject: str) -> Response:
         """Let the device obey a command, at most once and only in time."""
         if not _SUBJECT.fullmatch(subject):
             raise bad_value(f"{subject[:64]!r} is no command's name: use a-z, 0-9 and '_'")
-        return await self.carrier.command(request, thing_id, subject, wait_s(wait))
+        within_s = wait_s(request.query_params.get("timeout"))
+        return await self.carrier.command(request, thing_id, subject, within_s)
 
 
 def writing_router(carrier: Carrier) -> APIRouter:
@@ -205,7 +208,9 @@ def unavailable_now(text: str) -> HTTPException:
 
 def _write(router: APIRouter, method: str, path: str, endpoint: Any) -> None:
     content: dict[str, Any] = {name: {"schema": {}} for name in sorted(_TYPES.get(method, ()))}
-    body = {"requestBody": {"required": True, "content": content}} if content else {}
+    asked: dict[str, Any] = {"parameters": [_TIMEOUT] if method == "POST" else _CONDITIONS}
+    if content:
+        asked["requestBody"] = {"required": True, "content": content}
     said: dict[int | str, dict[str, Any]] = {
         status: {"model": DittoError} for status in (400, 403, 404, 408, 409, 412, 413, 415, 503)
     }
@@ -215,8 +220,9 @@ def _write(router: APIRouter, method: str, path: str, endpoint: Any) -> None:
         methods=[method],
         status_code=200 if method == "POST" else 204,
         responses=said | ({201: {"description": "There was nothing."}} if method == "PUT" else {}),
-        openapi_extra=body,
+        openapi_extra=asked,
         response_class=Response,
+        route_class_override=Direct,
     )
 
 
