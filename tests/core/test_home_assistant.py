@@ -165,13 +165,13 @@ def test_features_of_the_same_title_are_told_apart() -> None:
     "state, available",
     [("online", "online"), ("sleeping", "online"), ("offline", "offline"), ("lost", "offline")],
 )
-def test_it_is_available_while_its_device_and_who_speaks_for_it_are_there(
+def test_it_is_available_as_its_device_or_who_speaks_for_it_said_last(
     state: str, available: str
 ) -> None:
     announced = discovery("home", DEVICE)
     presences = announced["availability"]
     assert [each["topic"] for each in presences] == ["dt/v1/status/d-7", "dt/v1/status/d-agent"]
-    assert announced["availability_mode"] == "all"
+    assert announced["availability_mode"] == "latest"
     for each in presences:
         assert rendered(each["value_template"], {"state": state}) == available
 

@@ -1,8 +1,9 @@
 """A twin as Home Assistant discovers it over MQTT: one device, an entity for each feature.
 
     values      from the twin's public topic, each by a template of its own
-    available   while the presence of the device says so, and that of the process which speaks
-                for it, and while the owner repeats the twin
+    available   as the device said last, or the broker of the process that speaks for it (which
+                itself says nothing: it is lost, until its devices are heard again), and while
+                the owner repeats the twin
 
 Who owns the twin is not in it: every owner says the same, so a move changes nothing. Nothing
 can be written: Home Assistant writes to topics, and wishes for twins are written over HTTP.
@@ -78,7 +79,7 @@ def discovery(site: str, device: Device) -> dict[str, Any]:
         "origin": {"name": "diten"},
         "state_topic": topics.twin(device.twin),
         "availability": [_presence(each) for each in (device.twin, device.via) if each],
-        "availability_mode": "all",
+        "availability_mode": "latest",
         "components": components,
     }
 
