@@ -12,9 +12,11 @@ after the last that it saw. The numbers begin with the time of the start and so 
 one run to the next; a reader from before a restart is told of every twin.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice
+from operator import itemgetter
 
 from twin_runtime.core.limits import STATUSES_MAX
 from twin_runtime.core.messages import Place, Status
@@ -77,16 +79,26 @@ class Roster:
 
     def __init__(self, first: int) -> None:
         self._newest = first
-        self._numbers: dict[str, int] = {}  # in rising order
+        self._numbers: dict[str, int] = {}  # of each twin, its last change
+        self._changes: list[tuple[int, str]] = []  # in rising order; those that are last count
 
     def touch(self, twin: str) -> None:
         """Something about this twin has changed."""
         self._newest += 1
-        self._numbers.pop(twin, None)
         self._numbers[twin] = self._newest
+        self._changes.append((self._newest, twin))
+        if len(self._changes) > 2 * len(self._numbers) + _CHANGES_SPARE:
+            self._changes = [each for each in self._changes if self._is_last(each)]
 
     def since(self, after: int, limit: int) -> tuple[list[str], int]:
         """The first twins that changed after change `after`, and where to go on."""
-        newer = list(takewhile(lambda each: each[1] > after, reversed(self._numbers.items())))
-        page = newer[: -limit - 1 : -1]
-        return [twin for twin, _ in page], page[-1][1] if page else self._newest
+        first = bisect_right(self._changes, after, key=itemgetter(0))
+        newer = (self._changes[at] for at in range(first, len(self._changes)))
+        page = list(islice(filter(self._is_last, newer), limit))
+        return [twin for _, twin in page], page[-1][0] if page else self._newest
+
+    def _is_last(self, change: tuple[int, str]) -> bool:
+        return self._numbers[change[1]] == change[0]
+
+
+_CHANGES_SPARE = 64  # so that a few twins are not counted again at each change

@@ -19,11 +19,13 @@ So whatever is in the log can be rebuilt from what stands shortly before it (`re
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Append, Instruct
 from twin_runtime.core.limits import HISTORY_REPORTS_MAX, HISTORY_STATE_REVISIONS
+from twin_runtime.core.messages import StateReport
 from twin_runtime.core.twin import Applied, Twin
 
 HISTORY = "history"
@@ -76,7 +78,8 @@ class Past:
             if entry is not None:
                 self._full.append(entry.append())
             entry = self._open[key] = _Entry(key, session, wall_ms)
-        entry.reports += map(messages.encode_received, outcome.applied)
+        reports = map(_finite, outcome.applied) if outcome.faults else outcome.applied
+        entry.reports += map(messages.encode_received, reports)
         entry.revision = outcome.twin.revision
 
     def interrupt(self, twin: Twin) -> None:
@@ -117,3 +120,14 @@ class Past:
         entries = [*self._full, *(entry.append() for entry in self._open.values())]
         self._full, self._open = [], {}
         return iter(entries)
+
+
+def _finite(report: StateReport) -> StateReport:
+    """A report without values that were left out and would stand in the log as null, which is
+    a value."""
+    features = {name: value for name, value in report.features.items() if _is_json(value)}
+    return report.model_copy(update={"features": features})
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or isfinite(value)

@@ -10,9 +10,6 @@ one counts: the owner after it began from a checkpoint, and what the first had b
 sent again by the device. Between them somebody else may have changed the twin, so nothing is
 said of a time there.
 
-A value that was not finite stands in the log as null and is rebuilt as `uncertain`, though it
-was left out: until the next whole state.
-
 All of this reads the store: it belongs in a thread.
 """
 

@@ -68,3 +68,11 @@ def test_a_reader_from_before_a_restart_is_told_of_all() -> None:
     roster = Roster(first=2_000)
     roster.touch("d-1")
     assert roster.since(1_007, limit=9) == (["d-1"], 2_001)
+
+
+def test_g7_twins_that_change_for_ever_are_remembered_once_each() -> None:
+    roster = Roster(0)
+    for number in range(10_000):
+        roster.touch(f"d-{number % 3}")
+    assert len(roster._changes) < 100
+    assert roster.since(0, limit=9) == (["d-1", "d-2", "d-0"], 10_000)

@@ -11,8 +11,9 @@ from edge_node.recall import Recall
 from edge_node.thing import Thing
 from tests.edge_node.an_edge import WALL_MS, Edge, activate, release, report
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
+from twin_runtime.core import topics
 from twin_runtime.core import twin as core
-from twin_runtime.core.effects import Asked, Attach, Edit, Effects
+from twin_runtime.core.effects import Asked, Attach, Edit, Effects, Message
 from twin_runtime.core.limits import HISTORY_STATE_REVISIONS
 from twin_runtime.core.messages import SNAPSHOT, BlobRef, parse
 from twin_runtime.core.recorded import Position
@@ -70,6 +71,18 @@ def test_every_revision_is_rebuilt_as_readers_saw_it(edge: LoggedEdge) -> None:
     for revision, document in edge.seen.items():
         if revision:
             assert edge.recall.at_revision(edge.thing, revision) == document, revision
+
+
+def test_a_value_that_was_left_out_is_left_out_of_the_past(edge: LoggedEdge) -> None:
+    edge.handle(report(1, level_m=1.5))
+    window = b'{"epoch":1,"session":7,"reports":[%b]}'
+    said = b'{"seq":2,"observed_ms":2,"features":{"level_m":NaN}}'
+    edge.handle(Message(topics.report("e-1", "d-1"), window % said))
+    edge.handle(report(3, other=1.0))
+    for revision in (2, 3):
+        assert edge.recall.at_revision(edge.thing, revision) == edge.seen[revision]
+    pages = list(edge.recall.values(edge.thing, "level_m", 0, Position(0, 0)))
+    assert [row.value for page in pages for row in page.rows] == [1.5]
 
 
 def test_a_revision_inside_a_batch_is_rebuilt_too(edge: LoggedEdge) -> None:
