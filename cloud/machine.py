@@ -239,7 +239,7 @@ class CloudMachine:
             match parsed.kind:
                 case "event":
                     self._event(parsed.edge, payload, now, fx)
-                case "status" if parsed.twin or parsed.edge:
+                case "status" if payload and (parsed.twin or parsed.edge):
                     self._status(parsed, payload, now, fx)
                 case "twin" if payload:
                     self._publication(parsed.twin, payload, now, fx)

@@ -21,6 +21,7 @@ from twin_runtime.core.effects import (
     Now,
     Row,
     Sample,
+    Send,
     Stopping,
 )
 from twin_runtime.core.errors import MalformedMessage
@@ -31,6 +32,7 @@ class FleetMachine:
 
     def __init__(self, devices: Sequence[DeviceMachine]) -> None:
         self._devices = {device.twin: device for device in devices}
+        self._carriers = sorted({device.via for device in devices if device.via})
         self._agenda = Agenda()
 
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
@@ -77,6 +79,8 @@ class FleetMachine:
                 self._devices[twin].acted(event, now, fx)
                 touched[twin] = None
             case Connected():
+                # They are here again: what the broker said for their carrier is over.
+                fx.sends += (Send(topics.status(via), b"", retain=True) for via in self._carriers)
                 for device in self._devices.values():
                     device.connected(now, fx)
                 touched.update(dict.fromkeys(self._devices))

@@ -64,7 +64,7 @@ class DeviceMachine:
         self.description = description
         self.halted = ""
         self.due_s = NEVER
-        self._via = via
+        self.via = via
         self._store_id = store_id
         self._outbox_reports_max = outbox_reports_max
         self._keep_stable = keep_stable_reports
@@ -334,7 +334,7 @@ class DeviceMachine:
                 "session": self._outbox.mark.session,
                 "ts_ms": now.wall_ms,
                 "epoch": self._epoch,
-                "via": self._via,
+                "via": self.via,
                 "counters": {**self._counters, "outbox_rows": len(self._outbox.rows)},
             }
         )

@@ -137,9 +137,9 @@ class EdgeMachine:
                     self._twins.hear(parsed.twin, parsed.verb, payload, now, fx)
                 case "order":
                     self._obey(payload, now, fx)
-                case "status" if topic == _CLOUD_STATUS:
+                case "status" if payload and topic == _CLOUD_STATUS:
                     self._cloud_said(messages.parse(messages.STATUS, payload), fx)
-                case "status" if parsed.twin:
+                case "status" if payload and parsed.twin:
                     status = messages.parse(messages.STATUS, payload)
                     self._twins.device_said(parsed.twin, status, now)
         except MalformedMessage as error:

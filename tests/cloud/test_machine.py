@@ -150,6 +150,11 @@ def test_a_checkpoint_is_stored_and_answered_in_the_same_effects() -> None:
     assert topics_of(fx) == [topics.order("e-1")]
 
 
+def test_a_status_that_is_taken_back_is_no_news() -> None:
+    fx = owning().handle(Message(topics.status("d-1"), b""), Message(topics.status("e-1"), b""))
+    assert (fx.counts, fx.notes, fx.writes) == ({}, [], [])
+
+
 @pytest.mark.parametrize("state", ["offline", "lost", "sleeping"])
 def test_only_a_device_that_is_there_gets_a_twin(state: str) -> None:
     cloud = owning()

@@ -17,6 +17,7 @@ from twin_runtime.core.effects import (
     Put,
     Row,
     Sample,
+    Send,
     Stopping,
 )
 from twin_runtime.core.limits import HEARTBEAT_PERIOD_S, RETRY_FIRST_S
@@ -54,6 +55,16 @@ def online(count: int) -> FleetMachine:
     events: list[Event] = [Connected(), *(assigned(number) for number in range(count))]
     fleet.handle(events, now())
     return fleet
+
+
+def test_a_fleet_that_is_back_takes_back_what_the_broker_said_for_it() -> None:
+    fleet = FleetMachine([DeviceMachine(f"d-{n}", DESCRIPTION, via="d-fleet") for n in range(2)])
+    fleet.restore([], now())
+    fx = fleet.handle([Connected()], now())
+    assert fx.sends[0] == Send(topics.status("d-fleet"), b"", retain=True)
+    assert [send.topic for send in fx.sends if send.topic == topics.status("d-fleet")] == [
+        topics.status("d-fleet")
+    ]
 
 
 def reporting(fx: Effects) -> list[str]:

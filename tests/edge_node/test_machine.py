@@ -116,6 +116,11 @@ def test_a_malformed_report_is_answered_and_acknowledges_nothing() -> None:
     assert (acks(fx), fx.writes) == ({}, [])
 
 
+def test_a_status_that_is_taken_back_is_no_news() -> None:
+    fx = owning("d-1").handle(*(Message(topics.status(each), b"") for each in ("cloud", "d-1")))
+    assert (fx.counts, fx.notes, fx.writes) == ({}, [], [])
+
+
 def test_g9_every_refusal_is_counted_and_only_one_a_second_is_answered() -> None:
     edge = owning("d-1")
     broken = Message(topics.report("e-1", "d-1"), b"{")
