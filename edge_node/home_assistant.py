@@ -11,7 +11,7 @@ from typing import NamedTuple
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Effects, Note, Send
 from twin_runtime.core.home_assistant import Device, discovery, discovery_topic
-from twin_runtime.core.limits import FEATURES_MAX, PACKET_BYTES_MAX
+from twin_runtime.core.limits import FEATURES_MAX, PACKET_BYTES_MAX, TWINS_PER_EDGE_MAX
 from twin_runtime.core.shape import Shape
 from twin_runtime.core.twin import Twin
 
@@ -48,8 +48,9 @@ class HomeAssistant:
                 self._announce(twin.twin, about, fx)
 
     def carried(self, twin_id: str, via: str) -> None:
-        """The process `via` speaks for the device (empty: it does so itself)."""
-        if self._enabled:
+        """The process `via` speaks for the device (empty: it does so itself), which may be said
+        before its twin is owned."""
+        if self._enabled and (twin_id in self._via or len(self._via) < TWINS_PER_EDGE_MAX):
             self._via[twin_id] = via
 
     def begin_again(self) -> None:

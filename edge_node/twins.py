@@ -135,10 +135,10 @@ class Twins:
     def device_said(self, twin_id: str, status: Status, now: Now) -> None:
         """A device speaks of itself; what it counts goes into this edge's sums, and one that is
         there is told what is wanted of it."""
+        self._descriptions.carried(twin_id, status.via)
         twin = self._twins.get(twin_id)
         if twin is None or twin.phase is not Phase.ACTIVE:
             return
-        self._descriptions.carried(twin_id, status.via)
         if status.counters:
             self.counters.hear(twin_id, status.counters)
         if status.epoch > twin.epoch:

@@ -250,6 +250,15 @@ def refused(name: str, payload: bytes | str) -> MalformedMessage:
     return found
 
 
+def test_a_wish_without_a_limit_says_nothing_of_one() -> None:
+    wish = messages.DesiredState(number=1, value=2.0)
+    assert b"valid_for_s" not in messages.dump({"features/a/value": wish})
+    limited = wish.model_copy(update={"valid_for_s": 3.0})
+    assert messages.load(messages.dump({"a": limited}))["a"]["valid_for_s"] == 3.0
+    from_an_old_store = b'{"number": 1, "value": 2.0, "valid_for_s": null}'
+    assert messages.DesiredState.model_validate_json(from_an_old_store) == wish
+
+
 @pytest.mark.parametrize("name", TYPED)
 @settings(max_examples=30)
 @given(data=st.data())

@@ -218,7 +218,10 @@ class DesiredState(DesiredValue):
     wrote it, by the owner's clock then."""
 
     wanted_ms: WallMs = 0
-    valid_for_s: Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)] | None = None
+    valid_for_s: Annotated[
+        Annotated[float, Field(gt=0, le=COMMAND_VALID_S_MAX)] | None,
+        Field(exclude_if=lambda limit: limit is None),
+    ] = None
     state: Literal["pending", "accepted", "rejected", "expired", "done"] = "pending"
     reason: ShortText = ""
 
