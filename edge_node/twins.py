@@ -2,7 +2,7 @@
 
 For each twin there are three clocks, all of them liveness only:
 
-    publishing    its document at once when it was quiet, else once a second
+    publishing    its document at once when it was quiet, else once a second (`publishing.py`)
     checkpoint    5 s after a change, and every 5 s until the cloud calls the revision
                   stable; when nothing is answered all of them pause, up to a minute
     repeating     all documents after a reconnect and once a minute, a few at a time,
@@ -23,6 +23,7 @@ from edge_node.counters import DeviceCounters
 from edge_node.descriptions import Descriptions
 from edge_node.desires import Desires
 from edge_node.history import Past
+from edge_node.publishing import Publishing
 from edge_node.refusals import Refusals
 from edge_node.thing import NOT_LIVE, Thing
 from twin_runtime.core import messages, topics
@@ -35,7 +36,6 @@ from twin_runtime.core.limits import (
     REPUBLISH_PAUSE_S,
     REPUBLISH_PERIOD_S,
     REPUBLISH_TWINS_MAX,
-    TWIN_PUBLISH_PERIOD_S,
     TWINS_PER_EDGE_MAX,
 )
 from twin_runtime.core.messages import Status
@@ -62,8 +62,7 @@ class Twins:
         self.past = Past()  # what was applied in it
         self._answered: dict[str, None] = {}  # to be acknowledged after it
         self._changed: dict[str, None] = {}  # to be published
-        self._published_s: dict[str, float] = {}
-        self._waiting: dict[str, None] = {}  # changed again within the second
+        self._publishing = Publishing()
         self._checkpoints = Checkpoints()
         self._repeat: Iterator[str] = iter(())
         self._repeat_due_s = NEVER
@@ -272,8 +271,9 @@ class Twins:
         self._descriptions.forget(order.twin)
         self.desires.forget(order.twin)
         self._send_readers(order.twin, order.api)
-        for table in (self._written, self._answered, self._changed, self._waiting):
+        for table in (self._written, self._answered, self._changed):
             table.pop(order.twin, None)
+        self._publishing.forget(order.twin)
         self._checkpoints.forget(order.twin)
         fx.writes.append(
             Put(ABSENT_ROW, order.twin, f"{absent.epoch} {order.api or ''}".rstrip().encode())
@@ -350,23 +350,11 @@ class Twins:
         return Send(topics.down(twin.twin, self._edge, "ack"), ack)
 
     def _publish_changed(self, now: Now, fx: Effects) -> None:
-        while self._published_s:
-            twin_id, published_s = next(iter(self._published_s.items()))
-            if published_s + TWIN_PUBLISH_PERIOD_S > now.monotonic_s:
-                break
-            del self._published_s[twin_id]
-            if twin_id in self._waiting:
-                del self._waiting[twin_id]
-                self._changed[twin_id] = None
-        for twin_id in self._changed:
-            if twin_id in self._published_s:
-                self._waiting[twin_id] = None
-            else:
-                self._published_s[twin_id] = now.monotonic_s
-                self._publish(twin_id, fx)
-        if self._waiting:
-            oldest_s = next(iter(self._published_s.values()))
-            fx.wake_by(oldest_s + TWIN_PUBLISH_PERIOD_S - now.monotonic_s)
+        changed = [self._twins[twin_id] for twin_id in self._changed]
+        for twin_id in self._publishing.due(changed, now):
+            self._publish(twin_id, fx)
+        if (next_s := self._publishing.next_s()) is not None:
+            fx.wake_by(next_s - now.monotonic_s)
 
     def _publish(self, twin_id: str, fx: Effects) -> None:
         live = self._live.get(twin_id, NOT_LIVE)

@@ -133,7 +133,8 @@ def test_g7_tables_of_a_twin_that_is_gone_are_empty() -> None:
     twins.release(Release(store="s", twin="d-0", epoch=3), fx)
     settled(twins, 100.0)
     settled(twins, 200.0)
-    tables = (twins._live, twins._published_s, twins._waiting, twins._checkpoints._due_s)
+    publishing = twins._publishing
+    tables = (twins._live, publishing._published_s, publishing._waiting, twins._checkpoints._due_s)
     assert tables == ({}, {}, {}, {})
 
 

@@ -28,7 +28,7 @@ from twin_runtime.core.effects import (
     Message,
     Refused,
 )
-from twin_runtime.core.limits import QUESTIONS_MAX
+from twin_runtime.core.limits import QUESTIONS_MAX, TWIN_PUBLISH_PERIOD_S
 from twin_runtime.core.messages import BlobRef
 from twin_runtime.core.orders import Release, Seal
 from twin_runtime.core.thing import thing_of, timestamp
@@ -118,6 +118,20 @@ def test_a_wish_says_since_when_it_is_wanted() -> None:
     edge.handle(put(ROOM, "north"))
     thing = thing_of(messages.load(edge.document("d-1")), "s")
     assert thing["features"]["level"]["desiredState"]["wanted_ms"] == wanted_ms
+
+
+def test_what_follows_a_write_within_a_second_is_published_at_once() -> None:
+    edge = owning("d-1")
+    edge.handle(report(1))
+    assert documents(edge.handle(report(2))) == [], "the device alone is heard once a second"
+    edge.now_s += 0.1
+    assert len(documents(edge.handle(put(ROOM, "north")))) == 1
+    edge.now_s += 0.1
+    assert [each.revision for each in documents(edge.handle(report(3)))] == [4]
+    edge.now_s += TWIN_PUBLISH_PERIOD_S - 0.1
+    assert documents(edge.handle(report(4))) == [], "nobody waits for that any more"
+    edge.now_s += TWIN_PUBLISH_PERIOD_S
+    assert [each.revision for each in documents(edge.handle())] == [5]
 
 
 def test_an_edit_that_changes_nothing_writes_nothing() -> None:
