@@ -77,6 +77,27 @@ def test_chunks_in_any_order_become_the_blob(tmp_path: Path) -> None:
     assert (names(tmp_path), files.bytes_held) == ([REF.sha256], REF.bytes)
 
 
+def test_what_was_damaged_on_the_disk_is_found_out_and_is_here_no_more(tmp_path: Path) -> None:
+    files = BlobFiles(tmp_path)
+    uploaded(files)
+    assert files.verify(REF.sha256)
+    (tmp_path / REF.sha256).write_bytes(CONTENT[:-1] + b"?")
+    assert not files.verify(REF.sha256)
+    assert (names(tmp_path), files.bytes_held, files.touch(REF.sha256)) == ([], 0, False)
+    uploaded(files)
+    (tmp_path / REF.sha256).unlink()
+    assert not files.verify(REF.sha256)
+    assert not files.touch(REF.sha256)
+
+
+def test_an_upload_takes_the_place_of_what_was_damaged(tmp_path: Path) -> None:
+    files = BlobFiles(tmp_path)
+    uploaded(files)
+    (tmp_path / REF.sha256).write_bytes(CONTENT[:-1] + b"?")
+    uploaded(files)
+    assert files.verify(REF.sha256)
+
+
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     received(BlobFiles(tmp_path), 0, 2)
     files = BlobFiles(tmp_path)

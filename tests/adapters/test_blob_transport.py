@@ -309,7 +309,30 @@ def test_who_is_away_is_left_after_a_while_and_nobody_left_is_a_failure(tmp_path
     simulated(tmp_path, body)
 
 
-def test_a_source_with_wrong_bytes_is_found_out_and_another_is_asked(tmp_path: Path) -> None:
+def test_who_was_damaged_finds_out_says_so_and_gets_it_anew(tmp_path: Path) -> None:
+    async def body(world: World, wire: Wire) -> None:
+        async with world.running("e-1", "e-2", "cloud") as (source, target, cloud):
+            source.keeps()
+            cloud.keeps()
+            (tmp_path / "e-1" / NAME).write_bytes(bytes(len(CONTENT)))
+            target.asks("e-1", "cloud")
+            await target.hears_of()
+            assert target.has()
+            assert target.tally.of("blob_digests_wrong_total") == 0
+            assert await source.hears_of() == [BlobFailed(NAME, "damaged")]
+            assert source.tally.of("blob_failures_total", "damaged") == 1
+            source.asks("cloud")
+            assert (await source.hears_of(2))[1] == BlobComplete(NAME, len(CONTENT))
+            assert source.has()
+
+    simulated(tmp_path, body)
+
+
+def test_a_source_with_wrong_bytes_is_found_out_and_another_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlobFiles, "verify", lambda *_: True)  # they turn bad after that
+
     async def body(world: World, wire: Wire) -> None:
         async with world.running("e-1", "e-2", "cloud") as (source, target, cloud):
             source.keeps()

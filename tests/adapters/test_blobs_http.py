@@ -45,7 +45,7 @@ class Site:
         self.answer: Answer | Unavailable | None = None
         self.asked: list[Attach] = []
         view: dict[str, Documented] = {"d-1": self.thing}
-        self.routes = BlobRoutes(self.files, BlobThreads(), view, self._ask)
+        self.routes = BlobRoutes(self.files, BlobThreads(), view, self._ask, self._verify)
 
     async def _ask(self, wanted: Attach) -> Answer:
         self.asked.append(wanted)
@@ -57,6 +57,9 @@ class Site:
         elif self.answer is None:
             self.thing.blobs.pop(wanted.name, None)
         return self.answer or Answer(1)
+
+    async def _verify(self, sha256: str) -> bool:
+        return self.files.verify(sha256)
 
     def client(self) -> httpx.AsyncClient:
         app = FastAPI()
@@ -155,6 +158,14 @@ def test_what_the_machine_refuses_is_answered_in_words(
 def test_a_machine_that_does_not_answer_is_said(site: Site) -> None:
     site.answer = Unavailable("the disk is full")
     assert code(site.does("PUT", content=b"bytes")) == (503, "unavailable")
+
+
+def test_a_blob_that_was_damaged_on_the_disk_is_not_sent(site: Site, tmp_path: Path) -> None:
+    site.does("PUT", content=CONTENT)
+    (tmp_path / NAME).write_bytes(bytes(len(CONTENT)))
+    assert code(site.does("GET")) == (503, "on_its_way")
+    site.does("PUT", content=CONTENT)
+    assert site.does("GET").content == CONTENT
 
 
 def test_a_blob_that_is_on_its_way_is_to_be_asked_for_again(site: Site) -> None:

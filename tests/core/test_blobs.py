@@ -85,6 +85,16 @@ def test_what_did_not_come_is_asked_for_again_ever_more_rarely() -> None:
     assert pauses[1] < pauses[4] < pauses[-1]
 
 
+def test_what_was_here_and_was_damaged_is_asked_for_anew() -> None:
+    blobs = Blobs()
+    blobs.refer("d-1", {"model": ref(1)})
+    asked(blobs)
+    blobs.complete(name(1))
+    blobs.failed(name(1), 0.0)
+    assert blobs.lacking == 1
+    assert len(asked(blobs, BLOB_RETRY_FIRST_S)) == 1
+
+
 def test_what_is_not_wanted_any_more_is_not_asked_for_again() -> None:
     blobs = Blobs()
     blobs.refer("d-1", {"model": ref(1)})

@@ -19,7 +19,7 @@ the disk does, so an event loop leaves them to a thread of its own.
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import file_digest, sha256
 from itertools import count
 from pathlib import Path
@@ -102,6 +102,23 @@ class BlobFiles:
         with self.open(name) as file, _in_words(self._folder / name):
             return os.pread(file.fileno(), CHUNK_BYTES_MAX, number * CHUNK_BYTES_MAX)
 
+    def verify(self, name: str) -> bool:
+        """Whether a blob is here, intact; one that is damaged is here no more. `Unavailable`:
+        nobody can tell."""
+        path, read = self._folder / name, None
+        with _in_words(path):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                read = os.fstat(file.fileno())
+                if file_digest(file, "sha256").hexdigest() == name:
+                    return True
+            with self._lock:
+                # An upload may have taken its place meanwhile, which is intact.
+                if path.exists() and not (read and os.path.samestat(read, path.stat())):
+                    return True
+                aside = self._forget(name)
+            _delete(aside)
+        return False
+
     # --- a blob that comes in chunks ----------------------------------------------------
 
     def begin(self, ref: BlobRef) -> list[int]:
@@ -170,12 +187,11 @@ class BlobFiles:
             self._uploaded_bytes += by_bytes
 
     def _keep(self, path: Path, name: str) -> None:
-        """Give a synced file its name for good, unless there is one with that name: it is the
-        same."""
+        """Give a synced file its name for good; one that has that name is the same, or should
+        be."""
         size = path.stat().st_size
         with self._lock:
-            if name not in self._complete:
-                path.replace(self._folder / name)
+            path.replace(self._folder / name)
             self._complete[name] = size
             self._unwanted_since_s.pop(name, None)
         _sync(self._folder)
@@ -195,14 +211,19 @@ class BlobFiles:
         """Delete what `unwanted` named, unless somebody has come for it meanwhile."""
         with _in_words(self._folder / name):
             with self._lock:
-                if self._unwanted_since_s.pop(name, None) is None:
+                if name not in self._unwanted_since_s:
                     return
-                self._complete.pop(name, None)
-                self._parts.pop(name, None)
-                aside = self._set_aside(self._folder / name, self._part(name), self._map(name))
+                aside = self._forget(name)
             _delete(aside)
 
     # --- its own bookkeeping ------------------------------------------------------------
+
+    def _forget(self, name: str) -> list[Path]:
+        """It is not here any more; returns what is to be deleted."""
+        self._complete.pop(name, None)
+        self._parts.pop(name, None)
+        self._unwanted_since_s.pop(name, None)
+        return self._set_aside(self._folder / name, self._part(name), self._map(name))
 
     def _set_aside(self, *paths: Path) -> list[Path]:
         """Take their names from files that are to be deleted: that takes no time, whereas

@@ -120,6 +120,16 @@ class BlobTransport:
             self._fetches[wanted.sha256] = fetch = _Fetch(wanted)
             self._queue.put_nowait(fetch)
 
+    async def verify(self, sha256: str) -> bool:
+        """Whether a blob is here, intact, or raise `Unavailable`; the machine hears of one that
+        is damaged, and has it fetched."""
+        if self._files.size(sha256) is None:
+            return False
+        intact = await self._do(partial(self._files.verify, sha256))
+        if not intact:
+            self._tell((self._failed(sha256, "damaged"),))
+        return intact
+
     async def run(self) -> None:
         """Fetch, serve and sweep until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -250,6 +260,8 @@ class BlobTransport:
     async def _send(self, peer: str, sha256: str, chunks: tuple[int, ...]) -> None:
         count = chunk_count(self._files.size(sha256) or 0)
         try:
+            if 0 in chunks and not await self.verify(sha256):
+                count = 0  # whoever begins without the first will find out, and begin again
             for number in (each for each in chunks if each < count):
                 content = await self._do(partial(self._files.chunk, sha256, number))
                 await self._say(peer, sha256, str(number), encode_chunk(content))

@@ -15,7 +15,7 @@ RFC 9457.
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, BinaryIO, Protocol
@@ -54,12 +54,14 @@ class _Refusal(Exception):
 
 @dataclass(slots=True)
 class BlobRoutes:
-    """Who answers: `view` has the committed twins, `ask` puts a request before the machine."""
+    """Who answers: `view` has the committed twins, `ask` puts a request before the machine,
+    `verify` says whether a blob is intact."""
 
     files: BlobFiles
     threads: BlobThreads
     view: Mapping[str, Documented]
     ask: Ask
+    verify: Callable[[str], Awaitable[bool]]
     _uploads: int = field(default=0, init=False)
 
     async def get(
@@ -77,9 +79,8 @@ class BlobRoutes:
         if if_none_match is not None and headers["ETag"] in if_none_match:
             return Response(status_code=304, headers=headers)
         headers["Content-Length"] = str(found.bytes)
-        try:
-            file = await self.threads.do(partial(self.files.open, found.sha256))
-        except Unavailable:
+        file = await self._opened(found.sha256)
+        if file is None:
             return problem(UNAVAILABLE, "on_its_way", f"{name!r} of {twin} is not here yet")
         if request.method == "HEAD":
             file.close()
@@ -132,6 +133,13 @@ class BlobRoutes:
         if ref is None:
             return problem(404, "unknown_blob", f"{twin} has no blob {name!r}")
         return BlobRef(**ref)
+
+    async def _opened(self, sha256: str) -> BinaryIO | None:
+        """An intact blob to be read; None: it is not here, or not any more."""
+        with suppress(Unavailable):
+            if await self.verify(sha256):
+                return await self.threads.do(partial(self.files.open, sha256))
+        return None
 
     async def _pieces(self, file: BinaryIO) -> AsyncIterator[bytes]:
         with closing(file):

@@ -198,9 +198,9 @@ METRICS: tuple[Declared, ...] = (
     Declared(
         "blob_failures_total",
         "counter",
-        "Blobs that could not be fetched, or deleted, for now.",
+        "Blobs that could not be fetched or deleted for now, or were found damaged.",
         "reason",
-        ("lacking", "silent", "digest", "full", "disk", "busy"),
+        ("lacking", "silent", "digest", "full", "disk", "busy", "damaged"),
     ),
     Declared("blob_wants_dropped_total", "counter", "Chunks not sent: too much is wanted at once."),
     Declared("outbox_rows", "gauge", "Reports that devices keep until they are stable."),

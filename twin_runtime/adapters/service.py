@@ -116,7 +116,6 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         if service.routes is not None:
             app.include_router(service.routes(questions, store))
         threads = BlobThreads()
-        app.include_router(service.blob_routes(BlobRoutes(files, threads, view, questions.ask)))
         blobs = BlobTransport(
             *(bus, service.identity, files),
             tell=inbox.push,
@@ -124,6 +123,8 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
             recorder=recorder,
             offload=threads.do,
         )
+        blob_routes = BlobRoutes(files, threads, view, questions.ask, blobs.verify)
+        app.include_router(service.blob_routes(blob_routes))
         jobs = JobProcess(lambda ended: inbox.push((ended,)))
         ports = Ports(blobs, store, clock, recorder, health, view, answer=questions.answer)
         ports.begin, ports.fetch = jobs.begin, blobs.fetch

@@ -73,10 +73,10 @@ class Blobs:
         self._due.drop(sha256)
 
     def failed(self, sha256: str, now_s: float) -> None:
-        """It has not come: ask again, if it is still wanted, after a pause."""
+        """It has not come, or is not here any more: ask again, if it is wanted, after a pause."""
         self._asked.pop(sha256, None)
-        attempt = self._attempts.get(sha256)
-        if attempt is not None:
+        if sha256 in self._twins:
+            attempt = self._attempts.get(sha256, 0)
             self._attempts[sha256] = attempt + 1
             pause_s = backoff_s(sha256, attempt, BLOB_RETRY_FIRST_S, BLOB_RETRY_LAST_S)
             self._due.set(sha256, now_s + pause_s)

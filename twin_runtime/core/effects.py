@@ -180,7 +180,7 @@ class Instruct(NamedTuple):
 
 class Learn(NamedTuple):
     """A request to the cloud: show what a twin's owner answered a write with (its document), so
-    that whoever wrote reads it."""
+    that whoever wrote reads it; refused where somebody else owns the twin by now."""
 
     twin: str
     document: bytes
@@ -222,7 +222,8 @@ class BlobComplete(NamedTuple):
 
 
 class BlobFailed(NamedTuple):
-    """A blob did not come; `reason` is `lacking`, `silent`, `digest`, `full`, `disk` or `busy`."""
+    """A blob did not come; `reason` is `lacking`, `silent`, `digest`, `full`, `disk` or `busy`;
+    or it was here and is `damaged`."""
 
     sha256: str
     reason: str
