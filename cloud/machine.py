@@ -171,9 +171,8 @@ class CloudMachine:
                 return Answer(number, directory.set_edge(request, now, fx))
             case WhoOwns(twin):
                 return Answer(number, *_where(directory, twin))
-            case Learn(twin, document):
-                self._hear(topics.twin(twin), document, now, fx)
-                return Answer(number)
+            case Learn():
+                return Answer(number, self._learn(request, now, fx))
             case ListEdges() | ListTwins() | NewestEvent() | NewestDecision():
                 return Answer(number, value=self._listed(request))
 
@@ -248,6 +247,8 @@ class CloudMachine:
 
     def _status(self, topic: topics.Topic, payload: bytes, now: Now, fx: Effects) -> None:
         status = messages.parse(messages.STATUS, payload)
+        if topic.edge:
+            self.directory.edges.seen(topic.edge, status.state)
         for changed in self._presence.heard(topic.twin or topic.edge, status, now.wall_ms):
             if changed in self.directory.placements:
                 self._roster.touch(changed)
@@ -257,9 +258,11 @@ class CloudMachine:
     def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
         event = orders.parse_event(payload)
         match event:
+            case Hello() if self.directory.edges.is_late(edge, event):
+                fx.count("fenced_total", "hello")
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)
-                self.directory.edges.reach(edge, event.api, fx)
+                self.directory.edges.heard(edge, event, fx)
                 if edge in self.directory.edges:
                     self._presence.places[edge] = event.position
                 if self._association is not None:
@@ -273,13 +276,24 @@ class CloudMachine:
             case Checkpoint():
                 self.directory.checkpoint(edge, event, fx)
 
-    def _publication(self, twin: str, payload: bytes, now: Now, fx: Effects) -> None:
+    def _learn(self, learn: Learn, now: Now, fx: Effects) -> Refused | None:
+        twin, payload = learn
+        try:
+            if self._publication(twin, payload, now, fx):
+                return None
+        except MalformedMessage as error:
+            fx.refuse(topics.twin(twin), error)
+        return Refused("not_owner", f"what was said of {twin} is not its owner's word")
+
+    def _publication(self, twin: str, payload: bytes, now: Now, fx: Effects) -> bool:
+        """Show it; whether its owner said so."""
         document = messages.parse(messages.DOCUMENT, payload)
         placement = self.directory.placements.get(twin)
         if placement is None or (document.twin, document.epoch) != (twin, placement.epoch):
             fx.count("fenced_total", "document")
-            return
+            return False
         self._show(document, payload, now.wall_ms, fx)
+        return True
 
     def _show(
         self, document: messages.TwinDocument, payload: bytes, received_wall_ms: int, fx: Effects

@@ -11,13 +11,20 @@ from fastapi import FastAPI
 
 from twin_runtime.adapters.ditto_http import answer_errors
 from twin_runtime.adapters.forward_http import Forwards
-from twin_runtime.adapters.writes_http import writing_router
-from twin_runtime.core.effects import Answer, CreateTwin, Refused, Request, WhoOwns
+from twin_runtime.adapters.writes_http import TWIN_TYPE, writing_router
+from twin_runtime.core.effects import Answer, CreateTwin, Learn, Refused, Request, WhoOwns
 from twin_runtime.core.limits import FORWARDS_MAX
 
 API = "http://10.0.0.1:8421"
 THING = "/api/2/things/site:d-1"
 ROOM = THING + "/attributes/room"
+TWIN = b'{"twin":"d-1"}'
+
+
+def whole(status: int) -> httpx.Response:
+    """What an edge answers the cloud: the tag of what was written, and the twin."""
+    headers = {"ETag": '"hash:1"', "Content-Type": TWIN_TYPE}
+    return httpx.Response(status, headers=headers, content=TWIN)
 
 
 class Cloud:
@@ -29,9 +36,9 @@ class Cloud:
         }
         self.is_full = False
         self.sent: list[httpx.Request] = []
-        self.edge: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(
-            204, headers={"ETag": '"hash:1"'}
-        )
+        self.learnt: list[Learn] = []
+        self.is_fenced = False
+        self.edge: Callable[[httpx.Request], httpx.Response] = lambda _: whole(200)
 
     async def _ask(self, request: Request, within_s: float = 5.0) -> Answer:
         assert within_s > 0
@@ -40,6 +47,9 @@ class Cloud:
                 return Answer(1, Refused("no_edge", "no edge can take it"))
             self.owned[request.twin] = {**self.owned["d-1"], "phase": "activating"}
             return Answer(1)
+        if isinstance(request, Learn):
+            self.learnt.append(request)
+            return Answer(1, Refused("not_owner", "another owns it") if self.is_fenced else None)
         assert isinstance(request, WhoOwns)
         where = self.owned.get(request.twin)
         if where is None:
@@ -93,6 +103,21 @@ def test_a_write_reaches_its_owner_with_all_that_it_says_and_the_token(cloud: Cl
     assert "x-other" not in sent.headers
 
 
+def test_what_the_owner_answered_with_is_shown_here_before_the_writer_is_answered(
+    cloud: Cloud,
+) -> None:
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert cloud.sent[0].headers["accept"] == TWIN_TYPE
+    assert cloud.learnt == [Learn("d-1", TWIN)]
+
+
+def test_a_write_at_one_who_is_its_owner_no_more_is_not_called_done(cloud: Cloud) -> None:
+    cloud.is_fenced = True
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    refused(answer, 503, "read whether it is done")
+
+
 def test_the_owners_refusal_is_the_answer(cloud: Cloud) -> None:
     body = {"status": 412, "error": "things:precondition.failed", "message": "m"}
     cloud.edge = lambda _: httpx.Response(412, json=body)
@@ -101,7 +126,7 @@ def test_the_owners_refusal_is_the_answer(cloud: Cloud) -> None:
 
 
 def test_an_attribute_that_was_not_there_is_made_at_our_address(cloud: Cloud) -> None:
-    cloud.edge = lambda _: httpx.Response(201, json=1, headers={"Location": API + ROOM})
+    cloud.edge = lambda _: whole(201)
     (answer,) = cloud.does(("PUT", ROOM), json=1)
     assert (answer.status_code, answer.json(), answer.headers["location"]) == (201, 1, ROOM)
 

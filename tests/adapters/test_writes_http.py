@@ -12,7 +12,7 @@ from twin_runtime.adapters import things_http
 from twin_runtime.adapters.commits_http import Commits
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.tokens import TokenGuard
-from twin_runtime.adapters.writes_http import writing_router
+from twin_runtime.adapters.writes_http import TWIN_TYPE, writing_router
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
     Answer,
@@ -92,6 +92,14 @@ def test_what_is_put_is_read_with_the_tag_that_was_answered(site: Site) -> None:
     assert (again.status_code, again.content) == (204, b"")
     assert site.does("DELETE", ROOM).status_code == 204
     assert site.does("GET", ROOM).status_code == 404
+
+
+def test_the_cloud_is_answered_with_the_whole_twin(site: Site) -> None:
+    for status in (201, 200):
+        put = site.does("PUT", ROOM, json={"name": status}, headers={"Accept": TWIN_TYPE})
+        assert (put.status_code, put.headers["content-type"]) == (status, TWIN_TYPE)
+        assert put.content == site.edge.document("d-1")
+        assert put.headers["etag"] == site.does("GET", ROOM).headers["etag"]
 
 
 def test_a_thing_is_patched_by_the_tag_of_its_epoch_and_revision(site: Site) -> None:

@@ -131,13 +131,38 @@ def test_what_an_owner_answered_a_write_with_is_shown_before_it_is_published() -
     assert cloud.handle(published(1)).shown == []
 
 
-def test_nothing_is_learnt_that_is_old_or_of_another_owner_or_no_document() -> None:
+def test_what_was_answered_before_what_is_shown_is_old_news() -> None:
     cloud = owning()
     cloud.handle(published(2))
+    fx = cloud.handle(learnt(1))
+    assert (fx.answers, fx.shown) == ([Answer(7)], [])
+
+
+def test_only_the_owners_word_is_learnt() -> None:
+    cloud = owning()
     nonsense = Asked(7, Learn("d-1", b"{"))
-    for each in (learnt(1), learnt(3, epoch=2), learnt(3, twin="d-2"), nonsense):
+    for each in (learnt(3, epoch=2), learnt(3, twin="d-2"), nonsense):
         fx = cloud.handle(each)
-        assert (fx.answers, fx.shown) == ([Answer(7)], [])
+        (answer,) = fx.answers
+        assert answer.refused is not None
+        assert (answer.refused.code, fx.shown) == ("not_owner", [])
+
+
+def test_what_an_edge_said_before_it_lost_its_store_and_comes_late_moves_no_twin() -> None:
+    cloud = Cloud()
+
+    def epoch_after(store: str, session: int) -> int:
+        cloud.handle(said("e-1", Hello(store=store, session=session)), online())
+        return cloud.machine.directory.placements["d-1"].epoch
+
+    assert epoch_after("s-1", session=7) == 1
+    assert epoch_after("s-2", session=7) == 2
+    assert epoch_after("s-1", session=7) == 2, "late"
+    assert epoch_after("s-2", session=8) == 2
+    assert epoch_after("s-1", session=9) == 3, "the old disk is back"
+    assert epoch_after("s-2", session=8) == 3
+    late = said("e-1", Hello(store="s-2", session=8))
+    assert cloud.handle(late).counts == {("fenced_total", "hello"): 1}
 
 
 def test_a_checkpoint_is_stored_and_answered_in_the_same_effects() -> None:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from twin_runtime.adapters.ditto_http import Json, no_thing, refusal, unmet_condition
 from twin_runtime.adapters.http_problem import UNAVAILABLE
 from twin_runtime.adapters.writes_http import (
+    TWIN_TYPE,
     Conditions,
     bad_value,
     content_of,
@@ -73,6 +74,9 @@ class Commits:
         if patience_s is not None:
             await self._persisted(twin, edited, patience_s)
         headers = {"ETag": edited.tag} if edited.tag else {}
+        if request.headers.get("accept") == TWIN_TYPE:
+            status = 201 if edited.is_new and method == "put" else 200
+            return Response(edited.document, status, headers, TWIN_TYPE)
         if edited.is_new and method == "put":
             return Json(to_json(value), 201, {**headers, "Location": request.url.path})
         return Response(status_code=204, headers=headers)

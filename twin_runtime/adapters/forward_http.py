@@ -4,9 +4,14 @@ The directory knows the owner, and the owner has said where it serves HTTP. A tw
 being activated is waited for, a little; an owner that is away, or has just let go of the twin,
 is 503: nothing is stored here, so nothing can be lost here. PUT of a thing that nobody has
 heard of lets the directory make its twin first.
+
+An edit is answered by the owner with the whole twin, which is shown here before the writer has
+the answer: whoever wrote here reads here what was written.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +21,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from twin_runtime.adapters.commits_http import Ask
 from twin_runtime.adapters.ditto_http import no_thing, refusal
 from twin_runtime.adapters.writes_http import (
+    TWIN_TYPE,
     Conditions,
     content_of,
     has_body,
@@ -24,7 +30,7 @@ from twin_runtime.adapters.writes_http import (
     writing_router,
 )
 from twin_runtime.core import effects
-from twin_runtime.core.effects import Answer, CreateTwin, WhoOwns
+from twin_runtime.core.effects import Answer, CreateTwin, Learn, WhoOwns
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import (
     ANSWER_S,
@@ -37,9 +43,13 @@ from twin_runtime.core.limits import (
 
 _SENT_ON = ("content-type", "if-match", "if-none-match")
 _ANSWERED = ("content-type", "etag", "retry-after")
+_PLAIN = {"Accept": "*/*"}
+WHOLE = {"Accept": TWIN_TYPE}  # asks an edge to answer a write with the whole twin
 
 
-class _Owner(NamedTuple):
+class Owner(NamedTuple):
+    """Who has a twin, and where it answers."""
+
     edge: str
     api: str
     is_new: bool  # the twin was made for this request
@@ -68,30 +78,56 @@ class Forwards:
         twin = twin_of(thing_id, self.site)
         said.guard(), said.valid_for_s()  # a mistake is found before anything is made
         makes = request.method == "PUT" and not path and said.if_match is None
-        return await self._forward(request, twin, said.patience_s() or 0.0, makes=makes)
+        within_s, body = said.patience_s() or 0.0, await _body(request)
+        owner, answer = await self.send(request, twin, body, within_s, WHOLE, makes=makes)
+        await self.learn(twin, owner, answer)
+        return _relayed(request, owner, answer, body)
 
     async def command(
         self, request: Request, thing_id: str, subject: str, within_s: float
     ) -> Response:
         """See `Carrier.command`."""
         del subject  # it is in the path
-        return await self._forward(request, twin_of(thing_id, self.site), within_s, makes=False)
+        twin, body = twin_of(thing_id, self.site), await _body(request)
+        owner, answer = await self.send(request, twin, body, within_s)
+        return _relayed(request, owner, answer, body)
 
-    async def _forward(
-        self, request: Request, twin: str, within_s: float, *, makes: bool
-    ) -> Response:
-        body = await _body(request)
+    async def send(
+        self,
+        request: Request,
+        twin: str,
+        body: bytes | AsyncIterator[bytes],
+        within_s: float = 0.0,
+        headers: Mapping[str, str] = _PLAIN,
+        *,
+        makes: bool = False,
+    ) -> tuple[Owner, httpx.Response]:
+        """What the owner of a twin answers to a request that comes with these `headers` too; a
+        twin that is not known is made if the request `makes` it. 404, 502 or 503 where its
+        owner cannot be asked."""
         if self._under_way >= FORWARDS_MAX:
             raise unavailable_now(f"{FORWARDS_MAX} writes are on their way to edges already.")
         self._under_way += 1
         try:
             owner = await self._owner(twin, makes=makes)
-            answer = await self._send(request, owner, body, within_s)
+            answer = await self._sent(request, owner, body, within_s, headers)
         finally:
             self._under_way -= 1
-        return _relayed(request, owner, answer)
+        if problem := _misled(owner, answer):
+            raise problem
+        return owner, answer
 
-    async def _owner(self, twin: str, *, makes: bool) -> _Owner:
+    async def learn(self, twin: str, owner: Owner, answer: httpx.Response) -> None:
+        """Show the twin that an edge answered with, or 503 if it is its owner's no more."""
+        if not _is_twin(answer):
+            return
+        with suppress(Unavailable):  # it is written, and will be shown when it is published
+            learnt = await self.ask(Learn(twin, answer.content))
+            if learnt.refused is not None:
+                text = f"{owner.edge} has let go of it meanwhile"
+                raise unavailable_now(f"{text}: read whether it is done before asking again.")
+
+    async def _owner(self, twin: str, *, makes: bool) -> Owner:
         is_new = False
         for _ in range(round(FORWARD_OWNER_S / FORWARD_PAUSE_S)):
             found = await self._asked(WhoOwns(twin))
@@ -107,16 +143,22 @@ class Forwards:
             await asyncio.sleep(FORWARD_PAUSE_S)
         raise unavailable_now(f"{twin} is on its way to its edge.")
 
-    def _reached(self, where: dict[str, str], *, is_new: bool) -> _Owner:
+    def _reached(self, where: dict[str, str], *, is_new: bool) -> Owner:
         edge, api = where["owner"], where.get("api")
         if api is None:
             raise unavailable_now(f"{edge} has not said where it serves HTTP ([http] advertise).")
-        return _Owner(edge, api, is_new)
+        return Owner(edge, api, is_new)
 
-    async def _send(
-        self, request: Request, owner: _Owner, body: bytes, within_s: float
+    async def _sent(
+        self,
+        request: Request,
+        owner: Owner,
+        body: bytes | AsyncIterator[bytes],
+        within_s: float,
+        also: Mapping[str, str],
     ) -> httpx.Response:
         headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
+        headers |= also
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         patience = httpx.Timeout(within_s + 2 * ANSWER_S, connect=FORWARD_CONNECT_S)
@@ -145,18 +187,26 @@ async def _body(request: Request) -> bytes:
     return (await content_of(request)).raw
 
 
-def _relayed(request: Request, owner: _Owner, answer: httpx.Response) -> Response:
-    """The owner's answer as ours."""
-    if problem := _misled(owner, answer):
-        raise problem
+def _relayed(request: Request, owner: Owner, answer: httpx.Response, body: bytes) -> Response:
+    """The owner's answer as ours: what it says of the twin was for us."""
     headers = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
-    status = answer.status_code
-    if status == 201 or (owner.is_new and status == 204):  # noqa: PLR2004 - a thing was made
-        status, headers["Location"] = 201, request.url.path
-    return Response(answer.content, status, headers)
+    status, content = answer.status_code, answer.content
+    if _is_twin(answer):
+        status, content = (201, body) if status == 201 else (204, b"")  # noqa: PLR2004
+    if owner.is_new and status == 204:  # noqa: PLR2004
+        status, content = 201, body
+    if status == 201:  # noqa: PLR2004
+        headers |= {"location": request.url.path, "content-type": "application/json"}
+    if not content:
+        headers.pop("content-type", None)
+    return Response(content, status, headers)
 
 
-def _misled(owner: _Owner, answer: httpx.Response) -> HTTPException | None:
+def _is_twin(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("content-type") == TWIN_TYPE)
+
+
+def _misled(owner: Owner, answer: httpx.Response) -> HTTPException | None:
     """Why the owner's answer is not one to the request."""
     error = b'"error":"'
     if answer.status_code in (401, 403) and error + b"gateway:" in answer.content:

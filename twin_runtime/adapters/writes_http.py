@@ -40,6 +40,7 @@ THING = "/api/2/things/{thing_id}"
 FEATURE = THING + "/features/{feature_id}"
 MESSAGES = THING + "/inbox/messages/{subject}"
 PERSISTED = "twin-persisted"
+TWIN_TYPE = "application/vnd.diten.twin+json"  # for the cloud, which accepts it: the whole twin
 
 _TWIN = pattern(TWIN_PATTERN)
 _SUBJECT = pattern(FEATURE_PATTERN)
