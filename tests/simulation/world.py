@@ -260,7 +260,7 @@ class World:
 
     def sent(self, process: Process, send: Send) -> None:
         self._happened(process.client_id, "sends", send.topic, send.payload)
-        if process.role.twins and "/status/" in send.topic:
+        if process.role.twins and "/status/" in send.topic and send.payload:
             status = messages.parse(messages.STATUS, send.payload)
             self.checkers.device_said(topics.parse(send.topic).twin, status)
 
