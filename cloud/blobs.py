@@ -84,11 +84,12 @@ class Precopy:
                 break
             ended[twin] = copying
         moving = []
-        for twin, (target, _, key) in ended.items():
+        for twin, (target, until_s, key) in ended.items():
             self.end(twin)
             placed = placements[twin]
             after = ownership.move(placed, target)
-            if after and self._may_go(placed, target):
+            has_gone = until_s <= now_s and not self._edges.is_there(target)
+            if after and self._may_go(placed, target) and not has_gone:
                 moving.append((twin, after, key))
         return moving
 

@@ -174,7 +174,7 @@ class Directory:
         edge, state = wanted
         store = self.edges.store_of(edge)
         if store is None:
-            return self._unknown_edge(edge)
+            return self.edges.refusal(edge)
         if state == self.edges.state_of(edge):
             return None
         self.edges.set(edge, store, state, fx)
@@ -196,10 +196,6 @@ class Directory:
         ]
         self._departures.begin(edge, there)
 
-    def _unknown_edge(self, edge: str) -> Refused:
-        known = ", ".join(sorted(entry["edge"] for entry in self.edges.listed())) or "none"
-        return Refused("unknown_edge", f"no edge {edge} has said hello; known: {known}")
-
     # --- moves --------------------------------------------------------------------------
 
     def move(self, twin: str, target: str, now: Now, fx: Effects, key: str = "") -> Refused | None:
@@ -210,16 +206,12 @@ class Directory:
         placement = self.placements.get(twin)
         if placement is None:
             return Refused("unknown_twin", f"there is no twin {twin}")
-        if target not in self.edges:
-            return self._unknown_edge(target)
         if placement.phase != "sealing" and placement.owner == target:
             self.precopy.end(twin)
             self.moves.take(key, twin, target, fx)
             return None
-        state = self.edges.state_of(target)
-        if state != "serving":
-            advice = f"choose another edge, or `diten edge resume {target}`"
-            return Refused("not_serving", f"{target} is {state}: {advice}")
+        if refused := self.edges.refusal(target):
+            return refused
         moving = ownership.move(placement, EdgeId(target))
         if moving is None:
             text = f"{twin} is on its way to {placement.owner} already; ask again when it is there"
@@ -280,7 +272,7 @@ class Directory:
     def _depart(self, now: Now, fx: Effects) -> None:
         """Let some twins leave the edges that they are to leave."""
         for edge in self._departures.edges():
-            target = self.edges.least_loaded(but=edge)
+            target = self.edges.least_loaded()
             if target is None:
                 continue  # there is nowhere to go; a `hello` may change that
             if self.edges.state_of(edge) == "draining":
@@ -291,8 +283,11 @@ class Directory:
                 fx.wake_by(REPUBLISH_PAUSE_S)
 
     def _drain(self, edge: str, now: Now, fx: Effects) -> None:
+        # Those that wait for an edge that is gone may wait for long: others go meanwhile.
+        moving = sum(self.edges.is_there(self.placements[twin].owner) for twin in self.moves)
+        begun = 0
         for twin in self._departures.of(edge, ORDERS_MAX):
-            if len(self.moves) + len(self.precopy) >= MOVES_AT_ONCE_MAX:
+            if moving + len(self.precopy) + begun >= MOVES_AT_ONCE_MAX:
                 return
             placed = self.placements[twin]
             if placed.phase == "sealing" and placed.target != edge:
@@ -300,21 +295,22 @@ class Directory:
             elif placed.phase == "activating" or twin in self.precopy:
                 continue  # its turn comes when it has arrived, or may go
             else:
-                self._retarget(twin, edge, now, fx)
+                self._retarget(twin, now, fx)
+                begun += twin not in self.precopy
 
     def _leave_lost(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
         placed = self.placements[twin]
         if placed.owner == edge:
             serving = placed.target in self.edges.serving()
-            target = placed.target if serving else self.edges.least_loaded(but=edge)
+            target = placed.target if serving else self.edges.least_loaded()
             assert target is not None, f"{twin} has nowhere to go"
             self._fail_over(twin, target, now, fx)
         else:
-            self._retarget(twin, edge, now, fx)
+            self._retarget(twin, now, fx)
 
-    def _retarget(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
-        """Let a twin that is at `edge`, or on its way there, go elsewhere."""
-        target = self.edges.least_loaded(but=edge)
+    def _retarget(self, twin: str, now: Now, fx: Effects) -> None:
+        """Let a twin go elsewhere that is at an edge it is to leave, or on its way there."""
+        target = self.edges.least_loaded()
         assert target is not None, f"{twin} has nowhere to go"
         moving = ownership.move(self.placements[twin], target)
         assert moving is not None, f"{twin} is being activated"

@@ -8,8 +8,9 @@ lost       its twins are given to others from their checkpoints, until it says h
 from typing import Any, NamedTuple
 
 from twin_runtime.core import messages
-from twin_runtime.core.effects import EdgeState, Effects, Put, Row
+from twin_runtime.core.effects import EdgeState, Effects, Put, Refused, Row
 from twin_runtime.core.ids import EdgeId
+from twin_runtime.core.orders import Hello
 
 EDGE_ROW = "edge"
 
@@ -28,6 +29,9 @@ class Edges:
     def __init__(self) -> None:
         self._edges: dict[str, Edge] = {}
         self._load: dict[str, int] = {}
+        self._lives: dict[str, tuple[str, int]] = {}  # the store and the session of each, and
+        self._former: dict[str, tuple[str, int]] = {}  # those before it had another store
+        self._gone: set[str] = set()  # as their statuses say: a hint, and nothing is decided by it
 
     def __len__(self) -> int:
         return len(self._edges)
@@ -52,11 +56,44 @@ class Edges:
         """Take on an edge, or change what is known of it."""
         self._keep(edge, Edge(store, state, self.api_of(edge)), fx)
 
-    def reach(self, edge: str, api: str | None, fx: Effects) -> None:
-        """An edge that is known says where it serves HTTP, or that it does not."""
+    def seen(self, edge: str, status: str) -> None:
+        """What an edge, or the broker for it, said of itself."""
+        if status in ("offline", "lost") and edge in self._edges:
+            self._gone.add(edge)
+        else:
+            self._gone.discard(edge)
+
+    def is_there(self, edge: str) -> bool:
+        """Whether it is, as far as anybody knows."""
+        return edge not in self._gone
+
+    def refusal(self, edge: str) -> Refused | None:
+        """Why an edge is to be given no twin now, if it is not."""
+        if edge not in self._edges:
+            known = ", ".join(sorted(self._edges)) or "none"
+            return Refused("unknown_edge", f"no edge {edge} has said hello; known: {known}")
+        if (state := self._edges[edge].state) != "serving":
+            advice = f"choose another edge, or `diten edge resume {edge}`"
+            return Refused("not_serving", f"{edge} is {state}: {advice}")
+        if edge in self._gone:
+            return Refused("not_serving", f"{edge} is gone: start it, or choose another edge")
+        return None
+
+    def is_late(self, edge: str, hello: Hello) -> bool:
+        """Whether it said this before it had another store: somebody who puts the old one back
+        starts a process anew."""
+        return self._former.get(edge) == (hello.store, hello.session)
+
+    def heard(self, edge: str, hello: Hello, fx: Effects) -> None:
+        """An edge that is known is there, and says where it serves HTTP, or that it does not."""
         known = self._edges.get(edge)
         if known is not None:
-            self._keep(edge, known._replace(api=api), fx)
+            before = self._lives.get(edge)
+            if before is not None and before[0] != hello.store:
+                self._former[edge] = before
+            self._lives[edge] = hello.store, hello.session
+            self._gone.discard(edge)
+            self._keep(edge, known._replace(api=hello.api), fx)
 
     def api_of(self, edge: str) -> str | None:
         """Where it serves HTTP, if it has said so."""
@@ -75,19 +112,18 @@ class Edges:
         self._load[edge] = self._load.get(edge, 0) + by
 
     def serving(self) -> list[str]:
-        """The edges that may be given twins."""
-        return [edge for edge, known in self._edges.items() if known.state == "serving"]
+        """The edges that may be given twins: those that are there, or else all of them."""
+        serving = [edge for edge, known in self._edges.items() if known.state == "serving"]
+        return [edge for edge in serving if self.is_there(edge)] or serving
 
     def leaving(self) -> list[str]:
         """The edges that their twins are to leave."""
         return [edge for edge, known in self._edges.items() if known.state != "serving"]
 
-    def least_loaded(self, but: str = "") -> EdgeId | None:
-        """The serving edge with the fewest twins (ties: the smaller id), if there is one."""
-        candidates = [edge for edge in self.serving() if edge != but]
-        if not candidates:
-            return None
-        return EdgeId(min(candidates, key=lambda edge: (self._load[edge], edge)))
+    def least_loaded(self) -> EdgeId | None:
+        """Of the edges that may be given twins the one with the fewest (ties: the smaller id)."""
+        edge = min(self.serving(), key=lambda edge: (self._load[edge], edge), default=None)
+        return None if edge is None else EdgeId(edge)
 
     def listed(self) -> list[dict[str, Any]]:
         """All of them, as they are answered to whoever asks."""

@@ -8,6 +8,7 @@ the move, so that a request which is repeated does not move a twin again that ha
 meanwhile.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from twin_runtime.core import messages
@@ -40,8 +41,9 @@ class Moves:
         self._keys: dict[str, Taken] = {}
         self._taken = 0
 
-    def __len__(self) -> int:
-        return len(self._moving)
+    def __iter__(self) -> Iterator[str]:
+        """The twins that are moving."""
+        return iter(self._moving)
 
     def restore(self, row: Row) -> None:
         """Take a key back; `restored` puts them in order."""

@@ -177,8 +177,10 @@ class EdgeMachine:
             self._twins.cloud_returned()
 
     def _hello(self, fx: Effects) -> None:
-        hello = messages.encode(Hello(store=self._store_id, position=self._position, api=self._api))
-        fx.sends.append(Send(topics.event(self._edge), hello))
+        hello = Hello(
+            store=self._store_id, session=self._session, position=self._position, api=self._api
+        )
+        fx.sends.append(Send(topics.event(self._edge), messages.encode(hello)))
 
     def _say(self, state: str, now: Now, fx: Effects) -> None:
         status = messages.dump(

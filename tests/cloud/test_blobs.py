@@ -84,6 +84,15 @@ def test_g5_a_move_whose_blobs_take_too_long_goes_on_without_them() -> None:
     assert orders(later(world, 0.1)) == [SEAL]
 
 
+def test_a_twin_whose_target_went_away_while_blobs_were_copied_stays_where_it_is() -> None:
+    world = a_world()
+    world.move("d-1", "e-2")
+    world.directory.edges.seen("e-2", "lost")
+    assert orders(later(world, PRECOPY_S)) == []
+    assert "d-1" not in world.directory.precopy
+    assert world.directory.placements["d-1"].phase == "owned"
+
+
 def test_an_answer_that_nobody_waits_for_moves_nothing() -> None:
     world = a_world()
     assert fetched(world).sends == []

@@ -3,7 +3,9 @@
 import pytest
 
 from tests.cloud.a_directory import World, orders, owning, placed, snapshot
-from twin_runtime.core.effects import EdgeState
+from twin_runtime.core import messages, ownership
+from twin_runtime.core.effects import EdgeState, Effects, Now
+from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import MOVES_AT_ONCE_MAX, ORDERS_MAX
 from twin_runtime.core.orders import Activate, Release, Seal
 
@@ -259,3 +261,49 @@ def test_events_are_numbered_over_restarts() -> None:
         "epoch": 2,
     }
     assert world.events[-1]["pause_s"] >= 0.0
+
+
+# --- edges that are gone, as far as the broker knows ------------------------------------------
+
+
+def test_new_twins_go_to_an_edge_that_is_there_if_one_is() -> None:
+    world = World("e-1", "e-2")
+    world.directory.edges.seen("e-1", "offline")
+    world.online("d-1")
+    world.online("d-2")
+    assert owners(world) == ["e-2"]
+    world.directory.edges.seen("e-2", "lost")
+    world.online("d-3")
+    assert owners(world) == ["e-1", "e-2"], "better there than nowhere"
+    world.directory.edges.seen("e-1", "online")
+    world.online("d-4")
+    assert world.directory.placements["d-4"].owner == "e-1"
+
+
+def test_a_twin_is_not_sent_to_an_edge_that_is_gone() -> None:
+    world = owning("d-1")
+    world.hello("e-2")
+    world.directory.edges.seen("e-2", "lost")
+    refused, fx = world.move("d-1", "e-2")
+    assert refused == ("not_serving", "e-2 is gone: start it, or choose another edge")
+    assert fx.writes == []
+
+
+def test_g5_an_edge_drains_to_those_that_are_there_though_moves_to_another_are_stuck() -> None:
+    world = owning(*TWINS)
+    for edge in ("e-2", "e-3"):
+        world.hello(edge)
+    world.directory.edges.seen("e-2", "lost")
+    world.directory.edges.seen("e-3", "lost")
+    for twin in TWINS[:MOVES_AT_ONCE_MAX]:  # moves that were asked for in time
+        placed = world.directory.placements[twin]
+        world.directory.moves.begin(twin, "e-1", 0.0)
+        given = ownership.reassign(placed, EdgeId("e-2"))
+        world.directory._give(twin, given, Now(world.now_s, 0), Effects())
+    world.directory.edges.seen("e-3", "online")
+    _, fx = world.set_edge("e-1", "draining")
+    assert len(placed_at(fx, "e-3")) == len(TWINS) - MOVES_AT_ONCE_MAX
+
+
+def placed_at(fx: Effects, target: str) -> list[str]:
+    return [twin for twin, row in placed(fx).items() if messages.load(row).get("target") == target]

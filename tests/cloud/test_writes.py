@@ -2,14 +2,14 @@
 
 from tests.cloud.a_directory import World, orders
 from twin_runtime.core.effects import Effects, Now
-from twin_runtime.core.orders import Release
+from twin_runtime.core.orders import Hello, Release
 
 API = "http://10.0.0.1:8421"
 
 
 def reach(world: World, edge: str, api: str | None) -> Effects:
     fx = Effects()
-    world.directory.edges.reach(edge, api, fx)
+    world.directory.edges.heard(edge, Hello(store=f"s-{edge}", api=api), fx)
     return world.settle(fx)
 
 

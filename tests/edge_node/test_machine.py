@@ -428,7 +428,8 @@ def test_an_edge_names_its_store_when_connected_and_with_each_heartbeat() -> Non
     fx = edge.handle(Connected())
     assert fx.sends[0].topic == topics.status("e-1")
     assert json.loads(fx.sends[0].payload)["state"] == "online"
-    assert json.loads(fx.sends[1].payload) == {"v": 1, "kind": "hello", "store": "s-1"}
+    hello = {"v": 1, "kind": "hello", "store": "s-1", "session": edge.now.wall_ms}
+    assert json.loads(fx.sends[1].payload) == hello
     assert fx.wake_in_s is not None
     edge.now_s += HEARTBEAT_PERIOD_S
     assert kinds(edge.handle()) == ["hello"]

@@ -124,6 +124,7 @@ METRICS: tuple[Declared, ...] = (
             "desired",
             "document",
             "event",
+            "hello",
             "live",
             "order",
             "release",

@@ -30,6 +30,7 @@ from twin_runtime.core.messages import (
     Snapshot,
     TwinName,
     Versioned,
+    WallMs,
     Wire,
 )
 
@@ -98,10 +99,12 @@ class Stable(Versioned):
 
 class Hello(Versioned):
     """`event/{edge}`: this edge is up, with this store, at this place of the site if it knows,
-    and serves HTTP at this address if others can reach it."""
+    and serves HTTP at this address if others can reach it. `session` tells one life of its
+    process from another, no more."""
 
     kind: Literal["hello"] = "hello"
     store: ShortText
+    session: WallMs = 0
     position: Place | None = None
     api: ApiAddress | None = None
 
