@@ -16,6 +16,7 @@ log_notes([Note("info", "hello"), Note("error", "two\\nlines, 100%")])
 log_notes([Note("warning", "e-1: halts"), Note("warning", "e-12: halts")])
 log_notes([Note("info", "d-7: moves", twin="d-7", epoch=3), Note("info", "x" * 100_000)])
 logging.getLogger("diten.bus").warning("no connection to %s", "it")
+logging.getLogger("httpx").info("HTTP Request: GET http://e-1 200 OK")
 try:
     1 / 0
 except ZeroDivisionError:
@@ -74,3 +75,7 @@ def test_a_library_s_line_and_a_traceback_are_objects_too() -> None:
 def test_a_line_has_a_bound() -> None:
     assert max(map(len, logged("json"))) < 10_000
     assert max(map(len, logged())) < 10_000
+
+
+def test_a_request_that_an_edge_answers_is_no_event() -> None:
+    assert not any("HTTP Request" in line for line in logged())

@@ -78,6 +78,27 @@ def test_an_edge_that_is_killed_is_shown_as_lost_until_it_returns(
         expect(total(page, "Live")).to_have_text("12")
 
 
+def test_health_is_told_of_each_process_and_of_one_that_does_not_answer(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, f"{site}#/health") as page:
+        processes = page.get_by_label("Processes").locator("tbody tr")
+        expect(processes).to_have_count(3)
+        for name in ("cloud", "e-1", "e-2"):
+            row = processes.filter(has_text=name)
+            expect(row.locator('[data-title="State"]')).to_have_text("ready")
+            expect(row.locator('[data-title="CPU"]')).to_have_text(re.compile(r"^\d+ %$"))
+        acks = page.locator('[data-title="Acks p50"]')
+        expect(acks.filter(has_text=re.compile(r"\d\sm?s$"))).not_to_have_count(0)
+        expect(page.get_by_label("Reports, at all edges")).to_contain_text(
+            "Came twice, applied once"
+        )
+        rig.kill("e-1")
+        expect(processes.filter(has_text="e-1")).to_contain_text("no answer")
+        rig.start("e-1")
+        expect(processes.filter(has_text="e-1")).to_contain_text("ready")
+
+
 def test_a_twin_that_is_moved_from_the_page_is_seen_to_arrive(browser: Browser, site: str) -> None:
     with looking(browser, f"{site}#/twins/{TWIN}") as page:
         source = fact(page, "Edge").inner_text()

@@ -29,6 +29,7 @@ def configure_log(identity: str) -> None:
     as_json = os.environ.get("DITEN_LOG") == "json"
     handler.setFormatter(_Json(identity) if as_json else _OneLine(identity))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
 
 
 def log_notes(notes: Iterable[Note]) -> None:

@@ -54,6 +54,12 @@ export function age(ms) {
   return "now";
 }
 
+// A time that was measured, to two digits.
+export function shortly(seconds) {
+  const [amount, unit] = seconds < 1 ? [1000 * seconds, "ms"] : [seconds, "s"];
+  return `${number(Number(amount.toPrecision(2)))}${SPACE}${unit}`;
+}
+
 export function duration(seconds) {
   if (seconds < 1) return `${number(Math.round(seconds * 1000))}${SPACE}ms`;
   for (const [unit, from, name] of AGES) {
