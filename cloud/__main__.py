@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from fastapi import APIRouter
 
 from cloud.association import DECISIONS, Association
 from cloud.config import CloudConfig
@@ -13,6 +14,7 @@ from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
 from cloud.recall import Recall
 from cloud.snapshots import CHECKPOINTS
+from twin_runtime.adapters.blobs_forward import with_forwarded_blobs
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
@@ -59,7 +61,7 @@ def start(config: Path) -> int:
             },
             states=lambda store: Recall(partial(store.scan, CHECKPOINTS)),
             events=_events,
-            routes=lambda questions, store: with_forwards(
+            routes=lambda questions, store: _with_writes(
                 with_page(
                     with_edge_metrics(
                         with_forwarded_history(
@@ -79,6 +81,10 @@ def start(config: Path) -> int:
         await run_service(cloud, settings)
 
     return exit_code(body)
+
+
+def _with_writes(router: APIRouter, forwards: Forwards) -> APIRouter:
+    return with_forwarded_blobs(with_forwards(router, forwards), forwards)
 
 
 def _events(questions: Questions, store: Store) -> EventsStream:

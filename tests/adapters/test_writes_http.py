@@ -216,7 +216,16 @@ def test_who_asks_for_a_twin_that_left_is_sent_after_it(site: Site) -> None:
     order = Release(store="s-1", twin="d-1", epoch=2, api="http://10.0.0.2:8421")
     site.handle(Message(topics.order("e-1"), messages.encode(order)))
     app = Elsewhere(site.app, site.edge.machine.elsewhere, "site")
-    for method, path in (("GET", THING), ("PUT", ROOM + "?timeout=5")):
+    twin = "/api/v1/twins/d-1"
+    for method, path in (
+        ("GET", THING),
+        ("PUT", ROOM + "?timeout=5"),
+        ("POST", THING + "/inbox/messages/blink"),
+        ("GET", THING + "/features?at-historical-revision=3"),
+        ("GET", twin + "/history?feature=mode&points=9"),
+        ("DELETE", twin + "/blobs/model"),
+        ("GET", twin),
+    ):
         answer = site.does(method, path, app, json=1)
         assert answer.status_code == 307
         assert answer.headers["location"] == "http://10.0.0.2:8421" + path

@@ -27,6 +27,7 @@ from starlette.requests import ClientDisconnect
 from twin_runtime.adapters.blob_files import BlobFiles, Upload
 from twin_runtime.adapters.blob_threads import BlobThreads
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
+from twin_runtime.adapters.writes_http import TWIN_TYPE
 from twin_runtime.core.effects import Answer, Attach
 from twin_runtime.core.errors import BlobsFull, Unavailable
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
@@ -36,6 +37,7 @@ from twin_runtime.core.messages import BlobRef
 PATH = f"{OUR_PREFIX}twins/{{twin}}/blobs/{{name}}"
 _STATUS = {"unknown_twin": 404, "unknown_blob": 404, "moving": UNAVAILABLE}
 _CONFLICT = 409
+TOO_LARGE = (413, "too_large", f"a blob is at most {BLOB_BYTES_MAX} bytes")
 
 Ask = Callable[[Attach], Awaitable[Answer]]
 TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
@@ -107,15 +109,18 @@ class BlobRoutes:
             return problem(UNAVAILABLE, "unavailable", str(unavailable))
         finally:
             self._uploads -= 1
-        return await self._attach(Attach(twin, name, ref), 201 if is_new else 204, _headers(ref))
+        wanted, status = Attach(twin, name, ref), 201 if is_new else 204
+        return await self._attach(request, wanted, status, _headers(ref))
 
-    async def delete(self, twin: TwinId, name: Name) -> Response:
+    async def delete(self, twin: TwinId, name: Name, request: Request) -> Response:
         """Let the twin refer to nothing by this name."""
         if twin not in self.view:
             return _unknown_twin(twin)
-        return await self._attach(Attach(twin, name, None), 204, {})
+        return await self._attach(request, Attach(twin, name, None), 204, {})
 
-    async def _attach(self, wanted: Attach, status: int, headers: dict[str, str]) -> Response:
+    async def _attach(
+        self, request: Request, wanted: Attach, status: int, headers: dict[str, str]
+    ) -> Response:
         try:
             answer = await self.ask(wanted)
         except Unavailable as unavailable:
@@ -123,6 +128,8 @@ class BlobRoutes:
         if answer.refused is not None:
             code, text = answer.refused
             return problem(_STATUS.get(code, _CONFLICT), code, text)
+        if request.headers.get("accept") == TWIN_TYPE:
+            return Response(answer.value, 201 if status == 201 else 200, headers, TWIN_TYPE)  # noqa: PLR2004
         return Response(status_code=status, headers=headers)
 
     def _find(self, twin: str, name: str) -> BlobRef | Response:
@@ -148,8 +155,8 @@ class BlobRoutes:
 
     async def _receive(self, request: Request) -> BlobRef:
         """The body as a blob on the disk."""
-        if int(request.headers.get("content-length", "0")) > BLOB_BYTES_MAX:
-            raise _too_large()
+        if is_too_large(request):
+            raise _Refusal(*TOO_LARGE)
         upload = await self.threads.do(self.files.upload)
         try:
             await self._write(request, upload)
@@ -165,7 +172,7 @@ class BlobRoutes:
                 piece += part
                 came += len(part)
                 if came > BLOB_BYTES_MAX:
-                    raise _too_large()
+                    raise _Refusal(*TOO_LARGE)
                 if len(piece) >= BLOB_PIECE_BYTES:
                     await self.threads.do(partial(upload.write, bytes(piece)))
                     piece.clear()
@@ -201,5 +208,6 @@ def _unknown_twin(twin: str) -> Response:
     return problem(404, "unknown_twin", f"{twin} is not known here; an edge knows its own twins")
 
 
-def _too_large() -> _Refusal:
-    return _Refusal(413, "too_large", f"a blob is at most {BLOB_BYTES_MAX} bytes")
+def is_too_large(request: Request) -> bool:
+    """Whether a body says that it is no blob."""
+    return int(request.headers.get("content-length", "0")) > BLOB_BYTES_MAX

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OF_A_TWIN = re.compile(r"/api/2/things/([^/]+)|/api/v1/twins/([^/]+)/blobs/")
+_OF_A_TWIN = re.compile(r"/api/(?:2/things|v1/twins)/([^/]+)")
 
 
 class Elsewhere:
@@ -26,7 +26,7 @@ class Elsewhere:
         answer = self._app
         if self._elsewhere and scope["type"] == "http":
             found = _OF_A_TWIN.match(scope["path"])
-            name = (found[1] or found[2]).removeprefix(f"{self._site}:") if found else ""
+            name = found[1].removeprefix(f"{self._site}:") if found else ""
             if (api := self._elsewhere.get(name)) is not None:
                 answer = RedirectResponse(api + _target(scope), 307)
         await answer(scope, receive, send)

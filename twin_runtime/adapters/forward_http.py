@@ -119,7 +119,7 @@ class Forwards:
 
     async def learn(self, twin: str, owner: Owner, answer: httpx.Response) -> None:
         """Show the twin that an edge answered with, or 503 if it is its owner's no more."""
-        if not _is_twin(answer):
+        if not is_twin(answer):
             return
         with suppress(Unavailable):  # it is written, and will be shown when it is published
             learnt = await self.ask(Learn(twin, answer.content))
@@ -191,7 +191,7 @@ def _relayed(request: Request, owner: Owner, answer: httpx.Response, body: bytes
     """The owner's answer as ours: what it says of the twin was for us."""
     headers = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
     status, content = answer.status_code, answer.content
-    if _is_twin(answer):
+    if is_twin(answer):
         status, content = (201, body) if status == 201 else (204, b"")  # noqa: PLR2004
     if owner.is_new and status == 204:  # noqa: PLR2004
         status, content = 201, body
@@ -202,19 +202,28 @@ def _relayed(request: Request, owner: Owner, answer: httpx.Response, body: bytes
     return Response(content, status, headers)
 
 
-def _is_twin(answer: httpx.Response) -> bool:
+def is_twin(answer: httpx.Response) -> bool:
+    """Whether an edge answered a write with the whole twin."""
     return bool(answer.headers.get("content-type") == TWIN_TYPE)
 
 
 def _misled(owner: Owner, answer: httpx.Response) -> HTTPException | None:
     """Why the owner's answer is not one to the request."""
-    error = b'"error":"'
-    if answer.status_code in (401, 403) and error + b"gateway:" in answer.content:
+    if answer.status_code in (401, 403) and _says(answer, _NO_TOKEN):
         text = f"{owner.edge} has another token than the cloud."
         return refusal(502, "gateway:token", text, "Give both the same in their [http] tables.")
-    if answer.is_redirect or error + b"things:thing.notfound" in answer.content:
+    if answer.is_redirect or _says(answer, _NOT_HERE):
         return unavailable_now(f"{owner.edge} has just let go of it.")
     return None
+
+
+def _says(answer: httpx.Response, codes: tuple[bytes, ...]) -> bool:
+    return any(code in answer.content for code in codes)
+
+
+# As things and as problems say it.
+_NOT_HERE = b'"error":"things:thing.notfound"', b'"type":"urn:diten:unknown_twin"'
+_NO_TOKEN = b'"error":"gateway:', b'"type":"urn:diten:unauth', b'"type":"urn:diten:forbidden"'
 
 
 def with_forwards(router: APIRouter, forwards: Forwards) -> APIRouter:
