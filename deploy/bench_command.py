@@ -5,6 +5,7 @@ measured. It needs Mosquitto with its clients and what the `dev` extra installs.
 """
 
 import json
+import math
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -28,7 +29,7 @@ def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
         for each in [name] if name else BENCHMARKS:
             with TemporaryDirectory(prefix="diten-bench-") as folder:
                 async for target in _measured(each, Path(folder)):
-                    click.echo(json.dumps(target.as_json()) if as_json else _line(target))
+                    click.echo(json.dumps(target.as_json()) if as_json else line(target))
 
     sys.exit(exit_code(body))
 
@@ -56,7 +57,9 @@ async def _measured(name: str, folder: Path) -> AsyncIterator[Target]:
         yield target
 
 
-def _line(target: Target) -> str:
-    figure = f"{target.value:.4g} {target.unit}"
+def line(target: Target) -> str:
+    """A target as a line of the table."""
+    is_measured = not math.isnan(target.value)
+    figure = f"{target.value:.4g} {target.unit}" if is_measured else "not measured"
     verdict = "met" if target.met else "NOT MET"
     return f"{target.name:<34} {figure:<18} {target.bar!s:<8} {verdict:<8} {target.against}"

@@ -1,5 +1,6 @@
 """What a benchmark reports: one figure, its bar, and what it was measured against."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ class Bar(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Target:
     """One row of `docs/performance.md`. `against` names the peer or the limit of the same
-    run, with the figures behind `value`."""
+    run, with the figures behind `value`; where it is no number, it could not be measured."""
 
     name: str
     value: float
@@ -36,7 +37,7 @@ class Target:
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "value": float(f"{self.value:.4g}"),
+            "value": None if math.isnan(self.value) else float(f"{self.value:.4g}"),
             "unit": self.unit,
             "bar": str(self.bar),
             "met": self.met,

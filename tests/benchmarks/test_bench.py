@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from benchmarks.runtime import ack, api, blob_moves, decide, footprint, ingest, move, watch
 from benchmarks.runtime.target import Bar, Flow, Target, middle
+from deploy.bench_command import line
 from deploy.cli import main
 
 SMALL_INGEST = ingest.Scale(repeats=1, devices=20, reports=5, peer_reports=5)
@@ -27,6 +28,20 @@ SMALL_ACK = ack.Scale(
 )
 SMALL_FOOTPRINT = footprint.Scale(
     twins=50, scrapes=1, imports=1, settled_s=2.0, idle_s=1.0, emulated=20, starts=1
+)
+SMALL_API = api.Scale(
+    edits=2,
+    pause_s=0.1,
+    read_turns=1,
+    reads=50,
+    devices=3,
+    readers=20,
+    measured_s=1.5,
+    shown=5,
+    loads=1,
+    look_ms=50,
+    searched=20,
+    searches=2,
 )
 SMALL_MOVE = move.Scale(
     residents=10, resident_period_s=1.0, movers=2, moves=6, moves_per_s=5.0, kills=1,
@@ -121,12 +136,27 @@ def test_moves_are_timed_as_devices_see_them_and_edges_that_die(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.system
 @needs_mosquitto
-def test_readers_get_every_change_and_their_price_is_told(tmp_path: Path) -> None:
-    scale = api.Scale(devices=3, readers=20, warm_up_s=5.0, measured_s=3.0)
-    targets = asyncio.run(api.run(tmp_path, scale))
-    assert [target.name for target in targets] == ["api/fan-out"]
-    assert_well_formed(targets)
-    assert re.match(r"[1-9]\d* events/s to 20 readers", targets[0].against)
+def test_the_api_is_timed_from_edit_to_search(tmp_path: Path) -> None:
+    targets = {target.name: target for target in asyncio.run(api.run(tmp_path, SMALL_API))}
+    assert list(targets) == [
+        *("api/edit, edge", "api/edit, cloud", "api/reads", "api/fan-out", "api/page"),
+        *("api/search, edge", "api/search, cloud"),
+        *("api/search sorted, edge", "api/search sorted, cloud"),
+    ]
+    if shutil.which("chromium") is None:
+        assert math.isnan(targets.pop("api/page").value)
+    else:
+        assert "with 5 twins" in targets["api/page"].against
+    assert_well_formed(list(targets.values()))
+    assert re.match(r"[1-9]\d* events/s to 20 readers", targets["api/fan-out"].against)
+    assert "among 25 twins" in targets["api/search, cloud"].against
+
+
+def test_what_could_not_be_measured_is_not_met_and_has_no_figure() -> None:
+    missing = Target("x", math.nan, "s", Bar("<=", 1.0), "needs Chromium")
+    assert not missing.met
+    assert missing.as_json()["value"] is None
+    assert "not measured" in line(missing)
 
 
 def test_the_parts_of_a_move_begin_with_the_last_acknowledgement_before_it() -> None:
