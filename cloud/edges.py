@@ -29,8 +29,8 @@ class Edges:
     def __init__(self) -> None:
         self._edges: dict[str, Edge] = {}
         self._load: dict[str, int] = {}
-        self._lives: dict[str, tuple[str, int]] = {}  # the store and the session of each, and
-        self._former: dict[str, tuple[str, int]] = {}  # those before it had another store
+        self._former: dict[str, str] = {}  # the store before the present one, if it is known
+        self._doubted: dict[str, int] = {}  # the number of a hello with that one
         self._gone: set[str] = set()  # as their statuses say: a hint, and nothing is decided by it
 
     def __len__(self) -> int:
@@ -54,6 +54,10 @@ class Edges:
 
     def set(self, edge: str, store: str, state: EdgeState, fx: Effects) -> None:
         """Take on an edge, or change what is known of it."""
+        before = self.store_of(edge)
+        if before not in (None, store):
+            self._former[edge] = before
+            self._doubted.pop(edge, None)
         self._keep(edge, Edge(store, state, self.api_of(edge)), fx)
 
     def seen(self, edge: str, status: str) -> None:
@@ -79,19 +83,18 @@ class Edges:
             return Refused("not_serving", f"{edge} is gone: start it, or choose another edge")
         return None
 
-    def is_late(self, edge: str, hello: Hello) -> bool:
-        """Whether it said this before it had another store: somebody who puts the old one back
-        starts a process anew."""
-        return self._former.get(edge) == (hello.store, hello.session)
+    def doubts(self, edge: str, hello: Hello) -> bool:
+        """Whether an edge may have said this before it had its present store, and it comes
+        late. One that goes on so, and says nothing else, is believed: the old disk is back."""
+        if self._former.get(edge) != hello.store:
+            self._doubted.pop(edge, None)
+            return False
+        return self._doubted.setdefault(edge, hello.number) == hello.number
 
     def heard(self, edge: str, hello: Hello, fx: Effects) -> None:
         """An edge that is known is there, and says where it serves HTTP, or that it does not."""
         known = self._edges.get(edge)
         if known is not None:
-            before = self._lives.get(edge)
-            if before is not None and before[0] != hello.store:
-                self._former[edge] = before
-            self._lives[edge] = hello.store, hello.session
             self._gone.discard(edge)
             self._keep(edge, known._replace(api=hello.api), fx)
 

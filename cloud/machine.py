@@ -258,7 +258,7 @@ class CloudMachine:
     def _event(self, edge: str, payload: bytes, now: Now, fx: Effects) -> None:
         event = orders.parse_event(payload)
         match event:
-            case Hello() if self.directory.edges.is_late(edge, event):
+            case Hello() if self.directory.edges.doubts(edge, event):
                 fx.count("fenced_total", "hello")
             case Hello():
                 self.directory.hello(edge, event.store, now, fx)

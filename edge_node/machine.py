@@ -68,6 +68,7 @@ class EdgeMachine:
         self._writes = Writes(self._twins)
         self._session = 0
         self._cloud_session = 0
+        self._hellos = 0
         self._beat_due_s = NEVER
         self._hurried_until_s = -NEVER  # twins have just come
         self._spread = crc32(edge.encode()) / 2**32
@@ -177,8 +178,9 @@ class EdgeMachine:
             self._twins.cloud_returned()
 
     def _hello(self, fx: Effects) -> None:
+        self._hellos += 1
         hello = Hello(
-            store=self._store_id, session=self._session, position=self._position, api=self._api
+            store=self._store_id, number=self._hellos, position=self._position, api=self._api
         )
         fx.sends.append(Send(topics.event(self._edge), messages.encode(hello)))
 

@@ -151,18 +151,20 @@ def test_only_the_owners_word_is_learnt() -> None:
 def test_what_an_edge_said_before_it_lost_its_store_and_comes_late_moves_no_twin() -> None:
     cloud = Cloud()
 
-    def epoch_after(store: str, session: int) -> int:
-        cloud.handle(said("e-1", Hello(store=store, session=session)), online())
+    def epoch_after(store: str, number: int) -> int:
+        cloud.handle(said("e-1", Hello(store=store, number=number)), online())
         return cloud.machine.directory.placements["d-1"].epoch
 
-    assert epoch_after("s-1", session=7) == 1
-    assert epoch_after("s-2", session=7) == 2
-    assert epoch_after("s-1", session=7) == 2, "late"
-    assert epoch_after("s-2", session=8) == 2
-    assert epoch_after("s-1", session=9) == 3, "the old disk is back"
-    assert epoch_after("s-2", session=8) == 3
-    late = said("e-1", Hello(store="s-2", session=8))
+    assert epoch_after("s-1", number=1) == 1
+    assert epoch_after("s-2", number=1) == 2
+    assert epoch_after("s-1", number=2) == 2
+    assert epoch_after("s-1", number=2) == 2, "late, and twice"
+    assert epoch_after("s-2", number=2) == 2
+    late = said("e-1", Hello(store="s-1", number=3))
     assert cloud.handle(late).counts == {("fenced_total", "hello"): 1}
+    assert epoch_after("s-1", number=4) == 3, "the old disk is back"
+    assert epoch_after("s-2", number=3) == 3
+    assert epoch_after("s-2", number=4) == 4, "and gone again"
 
 
 def test_a_checkpoint_is_stored_and_answered_in_the_same_effects() -> None:

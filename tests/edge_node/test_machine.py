@@ -428,7 +428,7 @@ def test_an_edge_names_its_store_when_connected_and_with_each_heartbeat() -> Non
     fx = edge.handle(Connected())
     assert fx.sends[0].topic == topics.status("e-1")
     assert json.loads(fx.sends[0].payload)["state"] == "online"
-    hello = {"v": 1, "kind": "hello", "store": "s-1", "session": edge.now.wall_ms}
+    hello = {"v": 1, "kind": "hello", "store": "s-1", "number": 1}
     assert json.loads(fx.sends[1].payload) == hello
     assert fx.wake_in_s is not None
     edge.now_s += HEARTBEAT_PERIOD_S
@@ -440,7 +440,7 @@ def test_an_edge_that_knows_where_it_is_says_so_with_its_hello() -> None:
     machine.restore((), Now(0.0, 0))
     hello = machine.handle([Connected()], Now(0.0, 0)).sends[1]
     said = messages.parse(orders.EDGE_EVENT, hello.payload)
-    assert said == orders.Hello(store="s-1", position=Place(x_m=20.0, y_m=30.0))
+    assert said == orders.Hello(store="s-1", number=1, position=Place(x_m=20.0, y_m=30.0))
 
 
 def test_an_edge_that_stops_says_goodbye_and_one_without_a_connection_says_nothing() -> None:

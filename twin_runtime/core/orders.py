@@ -30,7 +30,6 @@ from twin_runtime.core.messages import (
     Snapshot,
     TwinName,
     Versioned,
-    WallMs,
     Wire,
 )
 
@@ -99,12 +98,11 @@ class Stable(Versioned):
 
 class Hello(Versioned):
     """`event/{edge}`: this edge is up, with this store, at this place of the site if it knows,
-    and serves HTTP at this address if others can reach it. `session` tells one life of its
-    process from another, no more."""
+    and serves HTTP at this address if others can reach it; the `number`-th of its process."""
 
     kind: Literal["hello"] = "hello"
     store: ShortText
-    session: WallMs = 0
+    number: Position53 = 0
     position: Place | None = None
     api: ApiAddress | None = None
 
