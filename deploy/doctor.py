@@ -9,15 +9,20 @@ Exit codes: 0 nothing is wrong, 1 something is (a warning is not), 2 usage.
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from deploy.doctor_finding import Finding
 
+if TYPE_CHECKING:
+    from twin_runtime.adapters.config import BusConfig
+
 PORT_MAX = 65_535
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 
@@ -25,12 +30,21 @@ _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 @click.option("--data-dir", "folders", type=click.Path(path_type=Path), multiple=True,
               help="A process's data directory: its disk is measured.")  # fmt: skip
 @click.option("--bus", default="", metavar="HOST:PORT", help="A broker to try.")
-@click.option("--mosquitto", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              default=None, help="A Mosquitto configuration to read.")  # fmt: skip
+@click.option("--ca-file", type=_FILE, default=None, help="Try it over TLS: who signed its name.")
+@click.option("--certificate-file", type=_FILE, default=None,
+              help="What proves our name to it, if it asks for that.")  # fmt: skip
+@click.option("--key-file", type=_FILE, default=None, help="The key of that certificate.")
+@click.option("--mosquitto", type=_FILE, default=None, help="A Mosquitto configuration to read.")
 @click.option("--api", default="", metavar="URL", help="An edge's or the cloud's HTTP.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(
-    *, folders: tuple[Path, ...], bus: str, mosquitto: Path | None, api: str, as_json: bool
+    *,
+    folders: tuple[Path, ...],
+    bus: str,
+    mosquitto: Path | None,
+    api: str,
+    as_json: bool,
+    **tls: Path | None,
 ) -> None:
     """Check this machine, and what else is named: a data directory, a broker, an API."""
     from deploy import doctor_broker, doctor_machine, doctor_mosquitto
@@ -41,7 +55,7 @@ def doctor(
     if mosquitto is not None:
         findings += doctor_mosquitto.check_configuration(mosquitto.read_text(encoding="utf-8"))
     if bus:
-        findings += asyncio.run(doctor_broker.check_broker(*_address(bus)))
+        findings += asyncio.run(doctor_broker.check_broker(_broker(bus, tls)))
     if api:
         findings += doctor_machine.check_api(api.rstrip("/"))
     if as_json:
@@ -51,11 +65,18 @@ def doctor(
     sys.exit(any(finding.verdict == "wrong" for finding in findings))
 
 
-def _address(bus: str) -> tuple[str, int]:
+def _broker(bus: str, tls: Mapping[str, Path | None]) -> "BusConfig":
+    from pydantic import ValidationError
+
+    from twin_runtime.adapters.config import BusConfig
+
     host, _, port = bus.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= PORT_MAX:
         raise click.BadParameter(f"{bus!r}: write HOST:PORT", param_hint="--bus")
-    return host, int(port)
+    try:
+        return BusConfig(host=host, port=int(port), **tls)
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"]) from None
 
 
 def _print(findings: Sequence[Finding]) -> None:

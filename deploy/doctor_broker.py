@@ -10,13 +10,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import NamedTuple
 
 from deploy.doctor_finding import Finding
 from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
+from twin_runtime.adapters.bus_tls import tls_context
+from twin_runtime.adapters.config import BusConfig
 from twin_runtime.adapters.mqtt_session import Session, Subscriber
 from twin_runtime.core import topics
 from twin_runtime.core.effects import Message, Send
-from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.errors import InvalidConfiguration, Unavailable
 
 DEVICE, EDGE, SELF = "d-doctor", "e-doctor", "diten-doctor"
 OTHER = "d-somebody"
@@ -36,16 +40,17 @@ KNOWN = {
 }
 
 
-async def check_broker(host: str, port: int) -> list[Finding]:
+async def check_broker(bus: BusConfig) -> list[Finding]:
     """Try the broker there; the first finding says whether it answers at all."""
-    about = f"broker {host}:{port}"
+    about = f"broker {bus.host}:{bus.port}"
     try:
-        return [
-            await _round_trip(about, host, port),
-            await _burst(host, port),
-            await _rules(host, port),
-            await _itself(host, port),
-        ]
+        broker = _Broker(bus.host, bus.port, tls_context(bus))
+        findings = [await _round_trip(about, broker), await _burst(broker)]
+        if bus.certificate_file is None:  # with one, its name counts, and not those we would try
+            findings.append(await _rules(broker))
+        return [*findings, await _itself(broker), _secured(bus)]
+    except InvalidConfiguration as error:
+        return [Finding(about, str(error), "wrong", "nothing was tried", "see deploy/mosquitto")]
     except Unavailable as error:
         costs = "devices keep their reports, and twins stand still"
         do = "start it; see its listener, and the firewall between"
@@ -73,22 +78,31 @@ class _Ear:
         return True
 
 
+class _Broker(NamedTuple):
+    """Where it is, and how it is spoken to."""
+
+    host: str
+    port: int
+    tls: SSLContext | None
+
+
 @asynccontextmanager
-async def _listening(host: str, port: int, who: str, *filters: str) -> AsyncIterator[_Ear]:
-    ear = _Ear()
-    async with aiomqtt_session(Subscriber(host, port, who, filters), ear.deliver):
+async def _listening(broker: _Broker, who: str, *filters: str) -> AsyncIterator[_Ear]:
+    ear, subscriber = _Ear(), Subscriber(broker.host, broker.port, who, filters)
+    async with aiomqtt_session(subscriber, ear.deliver, broker.tls):
         yield ear
 
 
 @asynccontextmanager
-async def _speaking(host: str, port: int, who: str) -> AsyncIterator[Session]:
-    async with aiomqtt_session(Subscriber(host, port, who), _Ear().deliver) as session:
+async def _speaking(broker: _Broker, who: str) -> AsyncIterator[Session]:
+    subscriber = Subscriber(broker.host, broker.port, who)
+    async with aiomqtt_session(subscriber, _Ear().deliver, broker.tls) as session:
         yield session
 
 
-async def _round_trip(about: str, host: str, port: int) -> Finding:
+async def _round_trip(about: str, broker: _Broker) -> Finding:
     began_s = time.perf_counter()
-    async with _listening(host, port, SELF, OWN_TOPIC):
+    async with _listening(broker, SELF, OWN_TOPIC):
         took_s = time.perf_counter() - began_s
     found = f"connected and subscribed in {took_s * 1000:.0f} ms"
     if took_s < SLOW_S:
@@ -97,11 +111,11 @@ async def _round_trip(about: str, host: str, port: int) -> Finding:
     return Finding(about, found, "warning", costs, "a broker nearer to its edges")
 
 
-async def _burst(host: str, port: int) -> Finding:
+async def _burst(broker: _Broker) -> Finding:
     """So many small packets at once, as after a power cut: do all of them come?"""
     async with (
-        _listening(host, port, SELF, OWN_TOPIC) as ear,
-        _speaking(host, port, f"{SELF}-2") as session,
+        _listening(broker, SELF, OWN_TOPIC) as ear,
+        _speaking(broker, f"{SELF}-2") as session,
     ):
         began_s = time.perf_counter()
         session.publish([*(Send(OWN_TOPIC, PACKET) for _ in range(BURST)), Send(OWN_TOPIC, END)])
@@ -118,10 +132,10 @@ async def _burst(host: str, port: int) -> Finding:
     return Finding("burst", found, "wrong", costs, "raise its queue limits (--mosquitto FILE)")
 
 
-async def _rules(host: str, port: int) -> Finding:
+async def _rules(broker: _Broker) -> Finding:
     """Whether a device is heard under its own name, and not under another's."""
-    async with _listening(host, port, EDGE, f"{topics.PREFIX}up/{EDGE}/+/+") as ear:
-        async with _speaking(host, port, DEVICE) as session:
+    async with _listening(broker, EDGE, f"{topics.PREFIX}up/{EDGE}/+/+") as ear:
+        async with _speaking(broker, DEVICE) as session:
             session.publish([Send(topics.live(EDGE, OTHER), b"{}")])
             session.publish([Send(topics.live(EDGE, DEVICE), END)])
             own = await ear.until_end(HEARD_S)
@@ -137,8 +151,18 @@ async def _rules(host: str, port: int) -> Finding:
     return Finding("access rules", "a device is not heard at all", "wrong", costs, do)
 
 
-async def _itself(host: str, port: int) -> Finding:
-    async with _listening(host, port, SELF, f"{SYSTEM}/#") as ear:
+def _secured(bus: BusConfig) -> Finding:
+    if bus.certificate_file is not None:
+        return Finding("TLS", "the broker and we prove our names")
+    if bus.ca_file is not None:
+        costs = "whoever reaches it may claim any name"
+        do = "certificates for all, and require_certificate (docs/installation.md)"
+        return Finding("TLS", "the broker alone proves its name", "warning", costs, do)
+    return Finding("TLS", "not spoken (--ca-file): for a network of the site's own")
+
+
+async def _itself(broker: _Broker) -> Finding:
+    async with _listening(broker, SELF, f"{SYSTEM}/#") as ear:
         await ear.until_end(SYSTEM_S)
     said = {message.topic: message.payload.decode(errors="replace") for message in ear.heard}
     known = {name: said[topic] for name, topic in KNOWN.items() if topic in said}

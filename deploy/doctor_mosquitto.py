@@ -25,6 +25,7 @@ def check_configuration(text: str) -> list[Finding]:
         _packets(options),
         _persistence(options),
         _access(options),
+        _secured(options),
     ]
 
 
@@ -92,3 +93,14 @@ def _access(options: Mapping[str, str]) -> Finding:
         return Finding("access rules", options.get("acl_file") or options["plugin"])
     costs = "whoever reaches the broker may speak for any device and any edge"
     return Finding("access rules", "none", "warning", costs, "acl_file, see deploy/mosquitto")
+
+
+def _secured(options: Mapping[str, str]) -> Finding:
+    """TLS that proves one side alone lets everybody in under any name."""
+    if "certfile" not in options:
+        return Finding("TLS", "none: for a network of the site's own")
+    if options.get("require_certificate") == "true":
+        return Finding("TLS", "both sides prove their names")
+    costs = "whoever reaches the broker may claim any name"
+    do = "require_certificate true, use_identity_as_username true"
+    return Finding("TLS", "the broker alone proves its name", "warning", costs, do)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from device_agent.config import DeviceConfig
 from device_agent.fleet import FleetMachine
 from device_agent.machine import DeviceMachine
 from device_agent.sources import Source
+from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
+from twin_runtime.adapters.bus_tls import tls_context
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.log import configure_log
@@ -111,6 +114,7 @@ def _bus(config: DeviceConfig, source: Source) -> MqttBus:
         client_id=config.id,
         filters=[each for device in source.devices for each in topics.device_filters(device.twin)],
         will=Send(topics.status(config.id), messages.encode(Status(state="lost")), retain=True),
+        session=partial(aiomqtt_session, tls=tls_context(config.bus)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
 from twin_runtime.adapters.broker import answers, free_port
@@ -32,13 +33,19 @@ LAST_FOR_OTHERS = ("d-9", "dt/v1/status/d-9")
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A Mosquitto with the shipped files; only address and paths are this test's."""
+    port = free_port()
+    text = (SHIPPED / "diten.conf").read_text()
+    with shipped(tmp_path_factory.mktemp("mosquitto"), text, port):
+        yield port
+
+
+@contextmanager
+def shipped(folder: Path, text: str, port: int) -> Iterator[None]:
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
-    folder, port = tmp_path_factory.mktemp("mosquitto"), free_port()
     folder.chmod(0o755)  # Mosquitto is another user soon
-    text = (SHIPPED / "diten.conf").read_text()
     text = text.replace("listener 1883", f"listener {port} 127.0.0.1")
-    text = text.replace("/etc/mosquitto/diten.acl", str(folder / "diten.acl"))
+    text = text.replace("/etc/mosquitto/", f"{folder}/")
     (folder / "mosquitto.conf").write_text(f"user root\n{text}")
     shutil.copy(SHIPPED / "diten.acl", folder / "diten.acl")
     process = subprocess.Popen(
@@ -46,7 +53,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     )
     try:
         wait_for("the broker", lambda: asyncio.run(answers("127.0.0.1", port)))
-        yield port
+        yield
     finally:
         process.terminate()
         said = process.communicate(timeout=ANSWERED_S)[1]
@@ -117,7 +124,41 @@ def test_its_bounds_are_those_of_the_limits() -> None:
 @pytest.mark.system
 def test_a_system_works_over_it(port: int, tmp_path: Path) -> None:
     """Cloud, edge and a device on a board: reports get applied, stable, and seen at the cloud."""
-    api, bus = free_port(), f"[bus]\nport = {port}\n"
+    a_system_works(tmp_path, lambda _: f"[bus]\nport = {port}\n")
+
+
+@pytest.mark.system
+def test_a_system_works_over_its_listener_for_tls(tmp_path: Path) -> None:
+    """As the comments of the file say: a certificate's name is the identity."""
+    plain, secured = free_port(), free_port()
+    issue_certificates(tmp_path, "broker", "cloud", "e-1", "d-board")
+    text = (SHIPPED / "diten.conf").read_text()
+    commented = re.search(r"(?:^# \w+ .*\n)+(?=\n# --- speed)", text, re.MULTILINE)
+    assert commented is not None
+    listener = re.sub("^# ", "", commented[0], flags=re.MULTILINE)
+    text = text.replace(commented[0], listener.replace("8883", f"{secured} 127.0.0.1"))
+
+    def bus(name: str) -> str:
+        own = f"{tmp_path}/{name}"
+        files = f'certificate_file = "{own}.crt"\nkey_file = "{own}.key"\n'
+        return f'[bus]\nport = {secured}\nca_file = "{tmp_path}/ca.crt"\n{files}'
+
+    with shipped(tmp_path, text, plain):
+        a_system_works(tmp_path, bus)
+
+
+def issue_certificates(folder: Path, *names: str) -> None:
+    """By a new authority; each for its name, and for this machine's."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    for name in names:
+        issued = authority.issue_cert("127.0.0.1", common_name=name)
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
+
+
+def a_system_works(folder: Path, bus: Callable[[str], str]) -> None:
+    api = free_port()
     http = f"http://127.0.0.1:{api}"
     with ExitStack() as system:
         for module, name, own in (
@@ -126,8 +167,8 @@ def test_a_system_works_over_it(port: int, tmp_path: Path) -> None:
             ("device_agent", "d-board", "[source]\nperiod_s = 0.2\n"),
         ):
             top = "" if name == "cloud" else f'id = "{name}"\n'
-            text = f'{top}data_dir = "{tmp_path / name}"\n{bus}{own}'
-            system.enter_context(running(tmp_path, module, name, text))
+            text = f'{top}data_dir = "{folder / name}"\n{bus(name)}{own}'
+            system.enter_context(running(folder, module, name, text))
         wait_for("the twin at the cloud", lambda: revision(http) > 5)
         wait_for("its checkpoints", lambda: stored(http) > 0)
 
@@ -157,6 +198,8 @@ def stored(http: str) -> float:
         ("cloud", "dt/v1/event/+", "e-2", "dt/v1/event/e-2"),
         ("cloud", "dt/v1/twin/+", "e-1", "dt/v1/twin/d-1"),
         ("e-2", "dt/v1/blob/e-2/+/+/+", "e-1", "dt/v1/blob/e-2/e-1/0f/3"),
+        ("homeassistant", "homeassistant/#", "e-1", "homeassistant/device/diten_a_d-1/config"),
+        ("homeassistant", "dt/v1/twin/+", "e-1", "dt/v1/twin/d-1"),
     ],
 )
 def test_who_should_hear_hears(port: int, reader: str, topic: str, speaker: str, said: str) -> None:
@@ -174,6 +217,7 @@ def test_who_should_hear_hears(port: int, reader: str, topic: str, speaker: str,
         ("cloud", "dt/v1/event/+", "e-1", "dt/v1/event/e-2"),
         ("cloud", "dt/v1/twin/+", "d-1", "dt/v1/twin/d-1"),
         ("e-2", "dt/v1/blob/e-2/+/+/+", "e-1", "dt/v1/blob/e-2/e-9/0f/3"),
+        ("homeassistant", "homeassistant/#", "d-1", "homeassistant/device/diten_a_d-1/config"),
     ],
 )
 def test_nobody_speaks_or_listens_in_another_s_name(

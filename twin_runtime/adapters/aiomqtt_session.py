@@ -17,12 +17,14 @@ import asyncio
 import logging
 import math
 import socket
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import aiomqtt
 
+from twin_runtime.adapters.bus_tls import in_words
 from twin_runtime.adapters.mqtt_session import (
     Deliver,
     Subscriber,
@@ -130,10 +132,10 @@ class AiomqttSession:
 
 @asynccontextmanager
 async def aiomqtt_session(
-    subscriber: Subscriber, deliver: Deliver
+    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[AiomqttSession]:
     """Be connected and subscribed; see `Connect`."""
-    client = _new_client(subscriber, deliver)
+    client = _new_client(subscriber, deliver, tls)
     session = AiomqttSession(client)
     name = f"bus {subscriber.client_id} connect"
     connecting = asyncio.create_task(client.__aenter__(), name=name)
@@ -142,6 +144,9 @@ async def aiomqtt_session(
         await session.subscribe(subscriber.filters)
         yield session
     except aiomqtt.MqttError as error:
+        cause = error.__context__  # aiomqtt keeps no other trace of it
+        if tls is not None and isinstance(cause, OSError):
+            raise Unavailable(in_words(cause)) from None
         raise Unavailable(str(error)) from None
     finally:
         await see_through(_close(client, connecting, session))
@@ -155,7 +160,9 @@ async def _connected(connecting: asyncio.Task[aiomqtt.Client]) -> None:
         raise Unavailable(f"no answer within {BUS_TIMEOUT_S:g} s") from None
 
 
-def _new_client(subscriber: Subscriber, deliver: Deliver) -> aiomqtt.Client:
+def _new_client(
+    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None
+) -> aiomqtt.Client:
     will = subscriber.will
     return aiomqtt.Client(
         subscriber.host,
@@ -168,6 +175,7 @@ def _new_client(subscriber: Subscriber, deliver: Deliver) -> aiomqtt.Client:
         keepalive=KEEPALIVE_S,
         timeout=BUS_TIMEOUT_S,
         socket_options=(_NO_DELAY,),
+        tls_context=tls,
         queue_type=_handing_to(deliver),
         logger=_library_log,
     )

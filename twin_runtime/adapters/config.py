@@ -11,9 +11,9 @@ The environment spells the key `bus.host` of an edge `DITEN_EDGE__BUS__HOST`.
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from twin_runtime.core.errors import InvalidConfiguration
@@ -31,10 +31,27 @@ class Configuration(BaseModel):
 
 
 class BusConfig(Configuration):
-    """Where the MQTT broker listens."""
+    """Where the MQTT broker listens. With a `ca_file` TLS is spoken, and the broker proves its
+    name; with a certificate this process proves its own (`bus_tls.py`)."""
 
     host: Host = "127.0.0.1"
     port: Port = 1883
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together: set both, or neither")
+        if self.certificate_file is not None and self.ca_file is None:
+            raise ValueError("certificate_file is for TLS: set ca_file, too")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """That of a URL of the broker."""
+        return "mqtt" if self.ca_file is None else "mqtts"
 
 
 class HttpConfig(Configuration):

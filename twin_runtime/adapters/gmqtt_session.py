@@ -21,12 +21,14 @@ around it (measured with version 0.8):
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import gmqtt
 from gmqtt.mqtt.handler import MQTTError
 
+from twin_runtime.adapters.bus_tls import in_words
 from twin_runtime.adapters.mqtt_session import (
     Deliver,
     Subscriber,
@@ -104,12 +106,14 @@ class GmqttSession:
 
 
 @asynccontextmanager
-async def gmqtt_session(subscriber: Subscriber, deliver: Deliver) -> AsyncIterator[GmqttSession]:
+async def gmqtt_session(
+    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[GmqttSession]:
     """Be connected and subscribed; see `Connect`."""
     lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     client = _new_client(subscriber, deliver, lost)
     opening = asyncio.create_task(
-        _open(client, subscriber), name=f"bus {subscriber.client_id} open"
+        _open(client, subscriber, tls), name=f"bus {subscriber.client_id} open"
     )
     try:
         try:
@@ -118,7 +122,7 @@ async def gmqtt_session(subscriber: Subscriber, deliver: Deliver) -> AsyncIterat
         except TimeoutError:
             raise Unavailable(f"no answer within {BUS_TIMEOUT_S:g} s") from None
         except (OSError, MQTTError) as error:
-            raise Unavailable(_in_words(error)) from None
+            raise Unavailable(_in_words(error, tls)) from None
         yield GmqttSession(client, lost)
     finally:
         await see_through(_close(client, opening, lost))
@@ -147,7 +151,7 @@ def _new_client(
     return client
 
 
-async def _open(client: gmqtt.Client, subscriber: Subscriber) -> None:
+async def _open(client: gmqtt.Client, subscriber: Subscriber, tls: ssl.SSLContext | None) -> None:
     answers: asyncio.Queue[Sequence[int]] = asyncio.Queue()
     client.on_subscribe = lambda _, __, codes, ___: answers.put_nowait(codes)
 
@@ -158,6 +162,7 @@ async def _open(client: gmqtt.Client, subscriber: Subscriber) -> None:
     await client.connect(
         subscriber.host,
         subscriber.port,
+        ssl=tls,
         keepalive=KEEPALIVE_S,
         version=gmqtt.constants.MQTTv311,
     )
@@ -180,7 +185,9 @@ async def _close(
             _transport(client).abort()  # whatever the broker did not read in time
 
 
-def _in_words(error: OSError | MQTTError) -> str:
+def _in_words(error: OSError | MQTTError, tls: ssl.SSLContext | None) -> str:
+    if tls is not None and isinstance(error, OSError):
+        return in_words(error)
     code = error.errno if isinstance(error, OSError) else None
     # asyncio's own words say everything but what the system said.
     return os.strerror(code) if code and code > 0 else str(error)

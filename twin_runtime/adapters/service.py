@@ -7,6 +7,7 @@ their processes is here.
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from twin_runtime.adapters.blob_files import BlobFiles
 from twin_runtime.adapters.blob_threads import BlobThreads
 from twin_runtime.adapters.blob_transport import BlobTransport
 from twin_runtime.adapters.blobs_http import BlobRoutes
+from twin_runtime.adapters.bus_tls import tls_context
 from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
@@ -168,7 +170,7 @@ def access_of(config: ServiceConfig, http: str) -> Access:
     """Where twins are reached, for their Thing Descriptions; `http` is our own address."""
     host = f"[{config.bus.host}]" if ":" in config.bus.host else config.bus.host
     has_token = config.http.secret is not None
-    return Access(http, f"mqtt://{host}:{config.bus.port}", has_token=has_token)
+    return Access(http, f"{config.bus.scheme}://{host}:{config.bus.port}", has_token=has_token)
 
 
 def _stand_before(app: FastAPI, machine: ServiceMachine, config: ServiceConfig) -> None:
@@ -186,7 +188,7 @@ def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
         client_id=service.identity,
         filters=service.filters,
         will=Send(topics.status(service.identity), gone, retain=True),
-        session=gmqtt_session,
+        session=partial(gmqtt_session, tls=tls_context(config.bus)),
     )
 
 
