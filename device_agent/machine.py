@@ -79,6 +79,7 @@ class DeviceMachine:
         self._retry_s = RETRY_FIRST_S
         self._retry_due_s = NEVER
         self._beat_due_s = NEVER
+        self._save_due_s = NEVER
         self._sent_at_s: dict[int, float] = {}
         self._pause = Pause()
         self._counters: dict[str, int] = {}
@@ -132,6 +133,8 @@ class DeviceMachine:
             self._send_again(now, fx)
         if now.monotonic_s >= self._beat_due_s:
             self._say(now, "online", fx)
+        if now.monotonic_s >= self._save_due_s:
+            self._save(fx)
 
     # --- reports ------------------------------------------------------------------------
 
@@ -230,6 +233,7 @@ class DeviceMachine:
             return
         self._edge, self._epoch = assignment.edge, assignment.epoch
         self._unsaved = True
+        self._save_due_s = now.monotonic_s  # soon; the new owner does not wait for it
         self._outbox.reassigned()
         self._retry_s = RETRY_FIRST_S
         self._send_again(now, fx)
@@ -350,7 +354,8 @@ class DeviceMachine:
             **self._duties.row(),
         }
         fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
-        self._unsaved = False
+        self._unsaved, self._save_due_s = False, NEVER
+        self._reckon()
 
     def rejected(self) -> None:
         """A message to this device could not be used; its process has counted why."""
@@ -370,15 +375,10 @@ class DeviceMachine:
         self._counters[counter] = self._counters.get(counter, 0) + by
 
     def _reckon(self) -> None:
-        self.due_s = min(self._retry_due_s, self._beat_due_s)
+        self.due_s = min(self._retry_due_s, self._beat_due_s, self._save_due_s)
 
     def _new_outbox(self, session: int) -> Outbox:
-        return Outbox(
-            self.twin,
-            session,
-            reports_max=self._outbox_reports_max,
-            keep_stable=self._keep_stable,
-        )
+        return Outbox(self.twin, session, self._outbox_reports_max, keep_stable=self._keep_stable)
 
 
 def _of(topic: topics.Topic, message: Said) -> Said:

@@ -108,6 +108,7 @@ def online(reports: int = 0, **options: Any) -> Device:
     device = Device(**options)
     device.handle(Connected())
     device.assign("e-1", 1)
+    device.handle()  # the route is stored
     for _ in range(reports):
         device.measure()
     return device

@@ -54,6 +54,7 @@ def online(count: int) -> FleetMachine:
     fleet.restore([], now())
     events: list[Event] = [Connected(), *(assigned(number) for number in range(count))]
     fleet.handle(events, now())
+    fleet.handle([], now())  # routes are stored
     return fleet
 
 

@@ -239,6 +239,16 @@ def test_only_an_assignment_to_a_larger_epoch_is_followed() -> None:
     assert device.measure().sends[0].topic == topics.report("e-2", "d-1")
 
 
+def test_g4_a_restart_does_not_bring_a_former_owner_back_though_nothing_was_measured() -> None:
+    device = online(1)
+    fx = device.assign("e-2", 2)
+    assert fx.writes == [], "the new owner does not wait for it"
+    device.handle()
+    device.start()
+    device.handle(Connected())
+    assert device.command(9).acts == []
+
+
 def test_a_new_owner_that_is_behind_gets_what_it_lacks() -> None:
     device = online(3)
     device.ack(3, stable=1)
@@ -338,6 +348,7 @@ def test_everything_that_devices_are_said_to_count_is_on_their_status() -> None:
         device.measure("nonsense")
     device.handle(Connected())
     device.assign("e-1", 1)
+    device.handle()
     device.wake()
     device.ack(40, session=SESSION + 5)
     device.ack(1, session=NEXT)
