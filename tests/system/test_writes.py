@@ -1,5 +1,6 @@
 """Writes on a real site: what is wanted reaches a device through crashes and moves."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,25 @@ def test_g3_a_persisted_write_survives_the_loss_of_the_owners_disk(rig: Rig) -> 
     edge.start()
     there = f"{at(edge)}/api/2/things/{twin}/attributes/room"
     wait_for("the twin is back with its attribute", lambda: _reads(there) == '"north"')
+
+
+def test_whoever_writes_through_the_cloud_reads_there_what_was_written(rig: Rig) -> None:
+    for number in range(50):
+        twin = rig.devices[number % len(rig.devices)]
+        put = do("PUT", f"{thing(rig, twin)}/attributes/number", json=number)
+        got = do("GET", f"{thing(rig, twin)}/attributes/number")
+        assert (put.is_success, got.text, got.headers["age"]) == (True, str(number), "0")
+        assert got.headers["etag"] == put.headers["etag"]
+
+
+def test_a_blob_is_written_and_read_at_the_cloud(rig: Rig) -> None:
+    url = f"{api(rig)}/api/v1/twins/{rig.devices[0]}/blobs/model"
+    content = os.urandom(3_000_000)
+    assert do("PUT", url, content=content).status_code == 201
+    assert do("GET", url).status_code in {200, 503}, "the reference is known at once"
+    wait_for("its bytes are here", lambda: do("GET", url).content == content)
+    assert do("DELETE", url).status_code == 204
+    assert do("GET", url).status_code == 404
 
 
 def _reads(url: str) -> str:
