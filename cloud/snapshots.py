@@ -71,7 +71,8 @@ class Snapshots:
             return
         row = messages.encode_received(snapshot)
         logged_wall_ms = kept.logged_wall_ms if kept is not None else 0
-        if snapshot.modified_wall_ms >= logged_wall_ms + _PERIOD_MS:
+        since_ms = snapshot.modified_wall_ms - logged_wall_ms
+        if not 0 <= since_ms < _PERIOD_MS:  # a clock may have been set back
             fx.writes.append(Append(CHECKPOINTS, snapshot.twin, snapshot.revision, row))
             logged_wall_ms = snapshot.modified_wall_ms
         self._keep(snapshot, row, logged_wall_ms)

@@ -60,15 +60,15 @@ class Past:
     def __init__(self) -> None:
         self._full: list[Append] = []
         self._open: dict[str, _Entry] = {}
-        self._new: set[str] = set()  # came here, and nothing was reported yet
+        self._new: dict[str, int] = {}  # came here at this epoch, and reported nothing yet
 
     def begin(self, twin: Twin) -> None:
         """The twin came here with a past that is not ours."""
-        self._new.add(f"{twin.twin}/{twin.epoch}")
+        self._new[twin.twin] = twin.epoch
 
     def forget(self, twin: Twin) -> None:
         """The twin went before it reported."""
-        self._new.discard(f"{twin.twin}/{twin.epoch}")
+        self._new.pop(twin.twin, None)
 
     def add(self, outcome: Applied, session: int, wall_ms: int) -> None:
         """Remember the reports that a window of `session` brought."""
@@ -106,8 +106,9 @@ class Past:
         """Take what is committed of a twin, where a whole state is due."""
         key = f"{twin.twin}/{twin.epoch}"
         entry = self._open.get(key)
-        if entry is not None and (entry.passes_a_multiple() or key in self._new):
-            self._new.discard(key)
+        is_new = self._new.get(twin.twin) == twin.epoch
+        if entry is not None and (entry.passes_a_multiple() or is_new):
+            self.forget(twin)
             entry.state = row
 
     def _add(self, twin: Twin, content: Mapping[str, Any]) -> None:

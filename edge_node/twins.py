@@ -14,7 +14,6 @@ what is due.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from sys import intern
 
 from edge_node.blobs import EdgeBlobs
 from edge_node.checkpoints import Checkpoints, packets
@@ -40,7 +39,7 @@ from twin_runtime.core.limits import (
 )
 from twin_runtime.core.messages import Status
 from twin_runtime.core.orders import Activate, Release, Seal, Stable
-from twin_runtime.core.shape import accepts
+from twin_runtime.core.shape import accepts, shared
 from twin_runtime.core.twin import Phase, Twin
 
 TWIN_ROW = "twin"
@@ -96,7 +95,7 @@ class Twins:
         """From here to where the twin is now (None: it is here, or nobody knows)."""
         self.elsewhere.pop(twin_id, None)
         if api is not None:
-            self.elsewhere[twin_id] = intern(api)
+            self.elsewhere[twin_id] = shared(api)
 
     def phases(self) -> dict[str, int]:
         """How many twins are in which phase."""

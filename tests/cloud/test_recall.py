@@ -62,6 +62,16 @@ def test_one_checkpoint_a_minute_goes_into_the_log(store: SqliteStore) -> None:
     assert logged == list(range(10, 1_200, 120))
 
 
+def test_g14_a_past_is_kept_of_a_twin_whose_next_owner_has_a_clock_decades_behind() -> None:
+    snapshots, fx, decades_ms = Snapshots(), Effects(), 10**12
+    for n in range(4):
+        wall_ms = T_MS + 120_000 * n - decades_ms * (n // 2)
+        moved = Snapshot(twin="d-2", epoch=1 + n // 2, revision=n, reported_wall_ms=wall_ms)
+        snapshots.accept("e-1", moved, fx)
+    logged = [write.number for write in fx.writes if isinstance(write, Append)]
+    assert logged == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     "revision, found", [(10, 10), (129, 10), (130, 130), (700, 610), (1_204, 1_090), (1_205, 1_205)]
 )

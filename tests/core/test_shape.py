@@ -11,10 +11,10 @@ from twin_runtime.core import messages
 from twin_runtime.core import twin as core
 from twin_runtime.core.features import features_of
 from twin_runtime.core.ids import TwinId
-from twin_runtime.core.limits import STRING_CHARS_MAX
+from twin_runtime.core.limits import SHAPES_MAX, STRING_CHARS_MAX
 from twin_runtime.core.messages import Description, FeatureSpec
 from twin_runtime.core.scalar import INTEGER_MAX
-from twin_runtime.core.shape import Kind, accepts, shape_of, worst_case_bytes
+from twin_runtime.core.shape import Kind, accepts, shape_of, shared, worst_case_bytes
 from twin_runtime.core.twin import Twin
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -108,3 +108,12 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
 def test_a_name_that_is_no_text_is_no_string() -> None:
     assert accepts("string", "caf\u00e9")
     assert not accepts("string", "caf\udce9")
+
+
+def test_g7_equal_titles_are_one_object_and_those_of_long_ago_are_forgotten() -> None:
+    first, second = (f"Room {number}" for number in (7, 7))
+    assert first is not second
+    assert shared(first) is shared(second)
+    for number in range(2 * SHAPES_MAX):
+        shared(f"title {number}")
+    assert shared.cache_info().currsize == SHAPES_MAX

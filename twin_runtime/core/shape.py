@@ -38,6 +38,13 @@ def shape_of(features: Mapping[str, FeatureSpec]) -> Shape:
     return _shape(_FEATURES.dump_json(dict(features)))
 
 
+@lru_cache(maxsize=SHAPES_MAX)
+def shared(text: str) -> str:
+    """The one object of all equal texts, of titles above all. `sys.intern` would keep each for
+    ever (Python 3.12)."""
+    return text
+
+
 def accepts(kind: Kind, value: Any) -> bool:
     """Whether a JSON value is one of the declared type, and finite. None is always
     accepted: the sensor did not answer."""

@@ -29,7 +29,6 @@ The epoch is kept in every phase.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from sys import intern
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -48,7 +47,7 @@ from twin_runtime.core.messages import (
     Window,
 )
 from twin_runtime.core.refusals import pointer
-from twin_runtime.core.shape import Shape, accepts, shape_of, worst_case_bytes
+from twin_runtime.core.shape import Shape, accepts, shape_of, shared, worst_case_bytes
 
 
 class Phase(StrEnum):
@@ -232,7 +231,7 @@ def restore(snapshot: Snapshot) -> Twin:
         reported_wall_ms=snapshot.reported_wall_ms,
         written_wall_ms=snapshot.written_wall_ms,
         attributes=snapshot.attributes,
-        title=intern(description.title) if description else "",
+        title=shared(description.title) if description else "",
         position=description.position if description else None,
         shape=shape,
         features=features_of(shape, features) if shape else NONE,
@@ -270,7 +269,7 @@ def _describe(twin: Twin, description: Description, index: int, faults: list[Fau
         return twin
     shape = shape_of(description.features)
     return twin._replace(
-        title=intern(description.title),  # a site has many devices of few kinds
+        title=shared(description.title),
         position=description.position,
         shape=shape,
         features=features_of(shape, twin.features),
