@@ -14,6 +14,7 @@ SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "By/s": "B/s", "Ohm": "Ω", "dB[mW]
 _PREFIXED = frozenset({"B", "B/s", "Hz", "W", "J"})
 _PREFIXES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _LARGE = 1000  # from here on a fraction tells nobody anything
+_HUGE = 10**15  # from here on nobody counts the digits
 _PIPE_WIDTH = 100_000  # a line in a pipe: 256 features of 256 characters
 _GAP = 2  # between columns
 QUALITY_STYLES = {"good": "green", "uncertain": "yellow", "live": "cyan"}
@@ -149,6 +150,8 @@ def value_text(value: Any) -> str:
             return "–"
         case bool():
             return "true" if value else "false"
+        case int() | float() if abs(value) >= _HUGE:
+            return f"{value:.3e}"
         case int():
             return f"{value:,}"
         case float():

@@ -254,6 +254,32 @@ def test_no_view_is_wider_than_its_window(
             assert wide <= width, f"{view}: {wide} px"
 
 
+def test_long_names_and_long_waits_stay_within_a_telephone(browser: Browser, site: str) -> None:
+    """The real answers of the cloud with the longest names there can be, and then none at all."""
+    things = httpx.get(f"{site}api/2/things?limit=200").json()
+    for thing in things:
+        described = thing["attributes"]["description"]
+        described["title"] = "W" * 256
+        thing["features"]["w" * 64] = {"properties": {"value": "W" * 500, "observed_ms": 1}}
+        thing["features"]["huge"] = {"properties": {"value": 1e300, "observed_ms": 1}}
+    edges = httpx.get(f"{site}api/v1/edges").json()
+    named = [{**edge, "edge": "e-" + "w" * 62} for edge in edges]
+    with looking(browser, f"{site}#/events", width=390) as page:
+        page.route(re.compile("api/2/things.limit"), lambda route: route.fulfill(json=things))
+        page.route(re.compile("api/v1/edges$"), lambda route: route.fulfill(json=named))
+        page.reload()
+        for view in ("", "twins", f"twins/{TWIN}", "health"):
+            page.goto(f"{site}#/{view}")
+            expect(page.locator("#link")).to_have_text("Live")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+    with looking(browser, f"{site}#/health", width=390) as page:
+        page.route(re.compile("/api/"), lambda route: route.abort())
+        page.goto(site)
+        page.reload()
+        expect(page.get_by_text("Reading the edges")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 # --- what others write is only ever text -----------------------------------------------------
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'

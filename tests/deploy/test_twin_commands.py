@@ -276,6 +276,7 @@ def test_watch_waits_out_an_outage_and_says_so_once() -> None:
         (21.53125, "21.53"),
         (123456.789, "123,457"),
         (0.000012345, "1.234e-05"),
+        (1e300, "1.000e+300"),
         ("open", "open"),
     ],
 )

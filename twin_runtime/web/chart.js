@@ -147,7 +147,7 @@ export class Chart {
     if (!seen.length) return this.problem || `No value in this time${this.#spec.type === "string" ? ": a text has no chart" : ""}.`;
     const [least, most] = seen.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
     const shown = (value) => (this.#spec.type === "boolean" ? String(Boolean(value)) : withUnit(value, this.#unit));
-    return `${valueText(seen.length)} values, from ${shown(least)} to ${shown(most)}, the last ${shown(seen.at(-1))}. ${this.problem ?? ""}`;
+    return `${valueText(seen.length)} ${seen.length === 1 ? "value" : "values"}, from ${shown(least)} to ${shown(most)}, the last ${shown(seen.at(-1))}. ${this.problem ?? ""}`;
   }
 
   #pointed(place) {

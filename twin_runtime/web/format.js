@@ -4,6 +4,7 @@ const SYMBOLS = { 1: "", Cel: "°C", By: "B", "By/s": "B/s", Ohm: "Ω", "dB[mW]"
 const PREFIXED = new Set(["B", "B/s", "Hz", "W", "J"]);
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 const LARGE = 1000; // from here on a fraction tells nobody anything
+const HUGE = 1e15; // from here on nobody counts the digits
 const AGES = [[86_400, 172_800, "d"], [3600, 7200, "h"], [60, 120, "min"], [1, 1, "s"]];
 // Between an amount and its unit no line ends.
 export const SPACE = "\u00a0";
@@ -15,6 +16,7 @@ export function unitOf(thing, feature) {
 }
 
 export function number(value) {
+  if (Math.abs(value) >= HUGE) return value.toExponential(3);
   if (Number.isInteger(value) || Math.abs(value) >= LARGE) return grouped.format(value);
   const text = value.toPrecision(4);
   return text.includes("e") ? text : text.replace(/\.?0+$/, "");

@@ -91,3 +91,5 @@ const source = new Source(fleet);
 await source.start();
 draw();
 performance.mark("diten-all-twins");
+// While the cloud is there: a view can be opened while it is away, too.
+for (const [, load] of VIEWS) load().catch(() => {});

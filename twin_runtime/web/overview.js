@@ -31,7 +31,7 @@ export function overview(fleet) {
     totals.draw(fleet);
     map.draw();
     edges.draw(fleet);
-    drawHappened(happened, fleet.events);
+    drawHappened(happened, fleet);
     replace(empty, welcome(fleet));
     element.classList.toggle("no-map", map.element.hidden);
     map.element.parentElement.hidden = map.element.hidden;
@@ -59,19 +59,21 @@ class Totals {
     const rate = fleet.reportsPerSecond();
     const there = fleet.edges.filter(({ presence }) => presence === "online").length;
     const [since_ms, span] = spanOf(fleet.events);
+    const known = fleet.complete || fleet.twins.size > 0;
+    const count = (amount) => (known ? number(amount) : "–");
     const recent = fleet.events.filter(({ at_ms }) => at_ms >= since_ms);
     const pauses = recent.filter(({ kind, pause_s }) => kind === "owned" && pause_s !== undefined)
       .map(({ pause_s }) => pause_s).sort((a, b) => a - b);
     const failovers = recent.filter(({ kind }) => kind === "failover").length;
-    this.#set("twins", "Twins", number(fleet.twins.size), fleet.refusedTwins ? "the first only; there are more" : "");
-    this.#set("live", "Live", number(counted.live), counted.never ? `${number(counted.never)} without a report` : "");
-    this.#set("stale", "Stale", number(counted.stale), "late by three reports", counted.stale && "warn");
-    this.#set("lost", "Devices lost", number(counted.lost), "signed off, or cut off", counted.lost && "bad");
+    this.#set("twins", "Twins", count(fleet.twins.size), fleet.refusedTwins ? "the first only; there are more" : "");
+    this.#set("live", "Live", count(counted.live), counted.never ? `${number(counted.never)} without a report` : "");
+    this.#set("stale", "Stale", count(counted.stale), "late by three reports", counted.stale && "warn");
+    this.#set("lost", "Devices lost", count(counted.lost), "signed off, or cut off", counted.lost && "bad");
     this.#set("rate", "Reports", rate === null ? "–" : number(Math.round(rate * 10) / 10), "a second, applied");
-    this.#set("edges", "Edges there", `${there} of ${fleet.edges.length}`, "", there < fleet.edges.length && "bad");
-    this.#set("moves", "Moves", number(pauses.length), pauses.length
+    this.#set("edges", "Edges there", known ? `${there} of ${fleet.edges.length}` : "–", "", there < fleet.edges.length && "bad");
+    this.#set("moves", "Moves", count(pauses.length), pauses.length
       ? `${span}, paused ${duration(quantile(pauses, 0.5))} (p50), ${duration(quantile(pauses, 0.99))} (p99)` : span);
-    this.#set("failovers", "Failovers", number(failovers), span, failovers && "warn");
+    this.#set("failovers", "Failovers", count(failovers), span, failovers && "warn");
   }
 
   #set(key, name, value, note, tone) {
@@ -103,7 +105,7 @@ class Edges {
     const total = fleet.edges.reduce((sum, { twins }) => sum + twins, 0);
     while (this.body.children.length > fleet.edges.length) this.body.lastElementChild.remove();
     fleet.edges.forEach((edge, place) => this.#row(this.body.children[place] ?? this.#newRow(), edge, most, total));
-    say(this.note, fleet.edges.length || !fleet.complete ? "" : "No edge has said hello yet.");
+    say(this.note, fleet.edges.length ? "" : fleet.complete ? "No edge has said hello yet." : "Reading the edges …");
     this.element.firstElementChild.hidden = fleet.edges.length === 0;
   }
 
@@ -128,12 +130,12 @@ class Edges {
   }
 }
 
-function drawHappened(list, events) {
+function drawHappened(list, { events, complete }) {
   const newest = events.slice(-HAPPENED_SHOWN).reverse();
-  const key = String(newest[0]?.number ?? "none");
+  const key = String(newest[0]?.number ?? complete);
   if (list.dataset.newest === key) return;
   list.dataset.newest = key;
-  replace(list, newest.length ? newest.map(happenedItem) : el("li", { className: "quiet" }, "Nothing yet: moves, failovers and edges that come and go appear here."));
+  replace(list, newest.length ? newest.map(happenedItem) : el("li", { className: "quiet" }, complete ? "Nothing yet: moves, failovers and edges that come and go appear here." : "Reading the events …"));
 }
 
 function happenedItem(event) {

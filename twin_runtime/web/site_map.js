@@ -20,6 +20,7 @@ const PICK_PX = 14;
 const RING_PX = 8;
 const EDGE_PX = 8; // half of its square
 const TEXT_PX = 13;
+const NAME_CHARS = 20;
 const SCALES_M = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7];
 
 export class SiteMap {
@@ -132,7 +133,7 @@ export class SiteMap {
       const half = EDGE_PX * this.#px;
       return svg("g", { class: "edge", "data-presence": edge.presence, "data-state": edge.state },
         svg("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half }),
-        svg("text", { x, y: y - 1.8 * half, "font-size": TEXT_PX * this.#px, "stroke-width": 4 * this.#px }, `${edge.edge} · ${edge.twins}`));
+        svg("text", { x, y: y - 1.8 * half, "font-size": TEXT_PX * this.#px, "stroke-width": 4 * this.#px }, `${short(edge.edge)} · ${edge.twins}`), svg("title", {}, edge.edge));
     }));
   }
 
@@ -154,6 +155,8 @@ export class SiteMap {
 }
 
 const ring = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
+
+const short = (name) => (name.length > NAME_CHARS ? `${name.slice(0, NAME_CHARS - 1)}…` : name);
 
 function extent(values) {
   let [least, most] = [Infinity, -Infinity];
