@@ -17,6 +17,9 @@ from benchmarks.papers.edge_association_ledger import (
     training_rows,
 )
 from benchmarks.papers.edge_association_ledger_figures import draw
+from benchmarks.papers.edge_association_two_phases import two_phases
+from twin_runtime.problems.edge_association import PROBLEM
+from twin_runtime.problems.environment import Environment
 
 
 def tiny(setting: Setting) -> Setting:
@@ -38,6 +41,14 @@ def test_the_oracle_says_how_far_it_may_be_from_the_shortest_round(setting: Sett
     rows = {row.metric: row for row in round_rows("oracle", (0,), tiny(setting))}
     assert 0.0 <= rows["gap"].mean < 0.06  # twenty twins are few: a whole one is a lot
     assert rows["gap"].reference_value is None
+
+
+def test_a_program_of_two_phases_is_near_the_shortest_round_and_hosts_somebody_everywhere() -> None:
+    rows = {row.metric: row for row in round_rows("two_phases", (0, 1), tiny(PER_TWIN))}
+    assert 1.0 <= rows["over_oracle"].mean < 1.1
+    world = Environment(PROBLEM, tiny(PER_TWIN).scenario, 0, 3)
+    for host in two_phases(world.state, world.generator).host:
+        assert set(host) == set(range(5))
 
 
 @pytest.mark.parametrize("setting", [STATIC, STATIC_ALL], ids=["a_tenth", "all"])
