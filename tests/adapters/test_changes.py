@@ -37,6 +37,17 @@ def test_without_a_reader_changes_are_counted_and_nothing_is_kept() -> None:
     followed(body)
 
 
+def test_what_is_shown_again_as_it_was_is_no_change() -> None:
+    async def body(changes: Changes) -> None:
+        with changes.listening():
+            for shown in (b"1", b"1", b"2", b"2", b"1"):
+                changes.take([("d-1", shown), ("d-2", b"1")])
+            await until(lambda: changes.newest == 9)
+            assert [change.number for change in changes.after(0)] == [1, 2, 5, 9]
+
+    followed(body)
+
+
 def test_of_a_flood_the_newest_of_each_twin_comes_in_order() -> None:
     async def body(changes: Changes) -> None:
         with changes.listening():
@@ -59,7 +70,7 @@ def test_the_ring_is_bounded_by_bytes_too(monkeypatch: pytest.MonkeyPatch) -> No
     async def body(changes: Changes) -> None:
         with changes.listening():
             for n in range(1, 101):
-                changes.take([(f"d-{n % 3}", b"x" * 1_000)])
+                changes.take([(f"d-{n % 3}", b"%4d" % n * 250)])
                 await until(lambda n=n: changes.newest == n)  # type: ignore[misc]
             rows, size = changes.kept
             assert size <= 10_000

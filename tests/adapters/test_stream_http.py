@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.adapters.a_stream import (
 )
 from twin_runtime.adapters import changes as changes_module
 from twin_runtime.adapters import stream_http
+from twin_runtime.core.selector import Fields, selected
 
 
 def test_each_change_is_one_event_with_the_whole_thing_and_a_rising_id() -> None:
@@ -88,6 +90,51 @@ def test_an_id_of_another_life_or_of_none_is_answered_with_resync_and_everything
             site.show(Committed("d-2", 8))
             (event,) = await next_events(events, 1)
             assert event.data["_revision"] == 8
+
+    asyncio.run(body())
+
+
+def test_what_all_are_sent_anew_is_made_once_and_then_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def counted(thing: dict[str, Any], parts: Fields) -> Any:
+        made.append(thing["thingId"])
+        return selected(thing, parts)
+
+    monkeypatch.setattr(stream_http, "selected", counted)
+    path = "/api/2/things?fields=thingId,_revision"
+
+    async def body() -> None:
+        twins = [Committed(f"d-{i}", 1) for i in range(300)]
+        async with served(*twins) as site:
+
+            async def read() -> None:
+                async with site.reading(path, last="another:1") as events:
+                    assert len(await next_events(events, 301)) == 301
+
+            await asyncio.gather(*(read() for _ in range(5)))
+            assert sorted(made) == sorted({f"home:{each.twin}" for each in twins})
+            await until(lambda: site.changes.readers == 0)
+            await read()
+            assert len(made) == 600
+
+    asyncio.run(body())
+
+
+def test_things_that_are_large_are_made_again_rather_than_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_http, "STREAM_STATES_BYTES_MAX", 1_000)
+
+    async def body() -> None:
+        twins = [Committed(f"d-{i}", 1, note="x" * 400) for i in range(20)]
+        async with served(*twins) as site, site.reading(last="another:1") as events:
+            things = (await next_events(events, 21))[1:]
+            assert sorted(each.data["thingId"] for each in things) == sorted(
+                f"home:{each.twin}" for each in twins
+            )
 
     asyncio.run(body())
 

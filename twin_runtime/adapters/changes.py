@@ -1,10 +1,10 @@
 """What has changed, one after the other, for whoever listens.
 
 Theory of operation. After each commit the shell says which twins it showed anew. They are
-numbered, rendered once, and kept in a ring that all readers share: a reader is a number, how
-far it has come, and has no queue of its own. So a thousand readers cost the memory of one,
-and a slow one costs nobody anything: when the ring has gone on without it, it is told the
-newest state of each twin that changed since, of which there are no more than twins.
+numbered, rendered once, and, if they are news, kept in a ring that all readers share: a reader
+is a number, how far it has come, and has no queue of its own. So a thousand readers cost the
+memory of one, and a slow one costs nobody anything: when the ring has gone on without it, it
+is told the newest state of each twin that changed since, of which there are no more than twins.
 
     take()      the shell: number and put aside (of a flood, the newest of each twin)
     run()       one round: render, in turns of the event loop; wake the readers, in turns;
@@ -18,7 +18,7 @@ mean something within one life of the process only: another begins to count anew
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -187,10 +187,17 @@ class Changes:
     def _keep(self, taken: _Taken) -> None:
         number, twin, shown = taken
         body = None if shown is None else self._render_one(shown)
+        if self._is_newest(twin, body):
+            return  # an owner repeats what it has said
         self._ring.append(Change(number, twin, body))
         self._ring_bytes += len(body or b"")
         self._last.pop(twin, None)
         self._last[twin] = self.newest = number
+
+    def _is_newest(self, twin: str, body: bytes | None) -> bool:
+        number = self._last.get(twin, 0)
+        at = bisect_left(self._ring, number, key=_number)
+        return self._ring[at : at + 1] == [Change(number, twin, body)]
 
     def _trim(self) -> None:
         """Give up the oldest, a tenth more than must be: it moves all that stay."""

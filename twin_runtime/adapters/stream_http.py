@@ -24,8 +24,10 @@ nobody reads.
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from pydantic_core import to_json
@@ -42,6 +44,7 @@ from twin_runtime.core.limits import (
     STREAM_COMMENT_S,
     STREAM_READERS_MAX,
     STREAM_STALLED_S,
+    STREAM_STATES_BYTES_MAX,
     THINGS_PAGE_MAX,
     THINGS_PER_TURN,
 )
@@ -117,6 +120,10 @@ class _Streams:
         # What readers who have come equally far get next; forgotten with the next change.
         self._pieces: dict[tuple[Selection, int], tuple[bytes, int]] = {}
         self._pieces_of = 0
+        # Things as they are now, for readers who get all anew: after a restart all of them do.
+        self._states: dict[tuple[Selection, str], tuple[Any, bytes]] = {}
+        self._states_bytes = 0
+        self._behind = 0  # such readers
 
     async def all(self, request: Request) -> StreamingResponse:
         """Changes of all things, or of those asked for."""
@@ -155,6 +162,29 @@ class _Streams:
             return b"event: gone\ndata: %b\n\n" % to_json({"thingId": f"{self._site}:{twin}"})
         wanted = selection.of(twin, body)
         return b"" if wanted is None else b"data: %b\n\n" % wanted
+
+    @contextmanager
+    def catching_up(self) -> Iterator[None]:
+        """As long as this lasts, one reader more is sent states instead of changes."""
+        self._behind += 1
+        try:
+            yield
+        finally:
+            self._behind -= 1
+            if not self._behind:
+                self._states, self._states_bytes = {}, 0
+
+    def state(self, twin: str, selection: Selection) -> bytes:
+        """A thing as it is now, as an event: made once for all who want the same of it."""
+        shown, key = self.changes.view.get(twin), (selection, twin)
+        known = self._states.get(key)
+        if known is None or known[0] is not shown:
+            known = shown, self.event(twin, self.changes.body(twin), selection)
+            self._states_bytes += len(known[1])
+            if self._states_bytes > STREAM_STATES_BYTES_MAX:
+                self._states, self._states_bytes = {}, len(known[1])
+            self._states[key] = known
+        return known[1]
 
     def _frame(self, change: Change, selection: Selection) -> bytes:
         event = self.event(change.twin, change.body, selection)
@@ -232,11 +262,11 @@ class _Reader:
             number, wanted = changes.newest, self._selection.twins
             twins = list(changes.view if wanted is None else wanted)
             yield b"event: resync\ndata: {}\n\n"
-        for start in range(0, len(twins), THINGS_PER_TURN):
-            each = twins[start : start + THINGS_PER_TURN]
-            events = (self._streams.event(t, changes.body(t), self._selection) for t in each)
-            yield b"".join(events)
-            await asyncio.sleep(0)
+        with self._streams.catching_up():
+            for start in range(0, len(twins), THINGS_PER_TURN):
+                each = twins[start : start + THINGS_PER_TURN]
+                yield b"".join([self._streams.state(twin, self._selection) for twin in each])
+                await asyncio.sleep(0)
         if number != self._number:
             self._number = number
             yield self._streams.mark(number)
