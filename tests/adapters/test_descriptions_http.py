@@ -1,6 +1,7 @@
 """Thing Descriptions over HTTP: asked for by Accept, with the addresses of whoever asks."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -68,3 +69,28 @@ def test_a_broker_on_another_machine_is_named_as_it_is_configured() -> None:
     assert description["base"] == "https://twins.example/"
     (form,) = description["properties"][WHOLE_TWIN]["forms"]
     assert form["href"].startswith("mqtt://broker:1884/")
+
+
+def test_a_plain_url_gives_the_description_to_whoever_asks() -> None:
+    with served({"d-1": a_twin()}) as client:
+        accepted = client.get(THING, headers=ACCEPT)
+        plain = client.get("/api/v1/twins/d-1/td")
+        known = client.get("/api/v1/twins/d-1/td", headers={"If-None-Match": plain.headers["etag"]})
+        unknown = client.get("/api/v1/twins/d-2/td")
+    assert plain.json() == accepted.json()
+    assert plain.headers["content-type"] == TD_TYPE
+    assert known.status_code == 304
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:diten:unknown_twin")
+
+
+def test_a_twin_that_nobody_has_described_is_not_described_as_empty() -> None:
+    twin = a_twin()
+    bare = replace(twin, content=twin.content.model_copy(update={"description": None}))
+    with served({"d-1": bare}) as client:
+        accepted = client.get(THING, headers=ACCEPT)
+        plain = client.get("/api/v1/twins/d-1/td")
+        assert client.get(THING).status_code == 200
+    assert accepted.json()["error"] == "things:thing.description.unavailable"
+    assert plain.json()["type"] == "urn:diten:not_described"
+    for answer in (accepted, plain):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -236,12 +236,13 @@ def test_the_api_describes_itself() -> None:
     with served({}) as client:
         paths = client.get("/openapi.json").json()["paths"]
     thing = "/api/2/things/{thing_id}"
+    description = "/api/v1/twins/{thing_id}/td"
     feature = thing + "/features/{feature_id}"
     parts = {thing + "/attributes", thing + "/attributes/{path}", thing + "/features", feature}
     parts |= {f"{feature}/{name}" for name in ("properties", "desiredProperties")}
     parts |= {f"{feature}/{name}/{{path}}" for name in ("properties", "desiredProperties")}
     lists = {"/api/2/things", "/api/2/search/things", "/api/2/search/things/count"}
-    assert set(paths) == {thing, "/healthz", "/readyz", "/metrics"} | parts | lists
+    assert set(paths) == {thing, description, "/healthz", "/readyz", "/metrics"} | parts | lists
 
 
 @pytest.mark.parametrize(

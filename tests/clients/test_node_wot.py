@@ -1,9 +1,9 @@
 """Eclipse Thingweb's node-wot, which is given a Thing Description and no more.
 
-It is fetched for it: what node-wot 0.8.16 itself sends for one has no `Accept` (it hands the
-header to the wrong argument of its own), and gets what everybody gets, the thing. The site
-is an open one: where a form of its own names the security, as only writes need a token, that
-version hands a list of credentials to a client of its own that takes one, and finds no token.
+It fetches the description itself, from an address of its own: what node-wot 0.8.16 sends has no
+`Accept` (it hands the header to the wrong argument of its own). The site is an open one: where
+a form of its own names the security, as only writes need a token, that version hands a list of
+credentials to a client of its own that takes one, and finds no token.
 """
 
 import json
@@ -25,15 +25,13 @@ const servient = new Servient();
 servient.addClientFactory(new HttpClientFactory());
 servient.addClientFactory(new MqttClientFactory());
 const wot = await servient.start();
-const headers = { Accept: 'application/td+json' };
-const description = await (await fetch(%s, { headers })).json();
-const thing = await wot.consume(description);
+const thing = await wot.consume(await wot.requestThingDescription(%s));
 """
 
 
 def wot(site: Site, number: int, body: str) -> str:
     """What a client of a device's description, as the cloud has it, is to do."""
-    address = f"http://{site.cloud}/api/2/things/{site.rig.devices[number]}"
+    address = f"http://{site.cloud}/api/v1/twins/{site.rig.devices[number]}/td"
     return _CLIENT % json.dumps(address) + body
 
 

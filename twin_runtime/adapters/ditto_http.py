@@ -162,7 +162,9 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(OUR_PREFIX):
         text = f"{_asked(request)}: see /openapi.json"
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return problem(error.status_code, code, text)
+        answer = problem(error.status_code, code, text)
+        answer.headers.update(headers)
+        return answer
     detail: Any = error.detail
     if not isinstance(detail, dict):
         phrase = HTTPStatus(error.status_code).phrase

@@ -8,6 +8,7 @@ parts of a page, so that a reader cannot delay an acknowledgement.
     GET /api/2/things               a page: `limit`, `cursor`; the next page is in `Link`
     GET /api/2/things?ids=a,b       these things, as far as they exist
     GET /api/2/things/{id}          one thing; `ETag: "rev:E.N"` (`core/etag.py`)
+    GET /api/v1/twins/{id}/td       its Thing Description, as it is for who accepts one above
     GET /api/2/things/{id}/…        a part of it: attributes, features, properties, desired
                                     properties, and what is below them; `ETag: "hash:…"`
 
@@ -36,6 +37,7 @@ from twin_runtime.adapters.ditto_http import (
     bad_query,
     read,
 )
+from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS
 from twin_runtime.adapters.process_http import add_process
 from twin_runtime.adapters.reading import (
     WANTED,
@@ -90,6 +92,7 @@ def _add_things(router: APIRouter, things: "_Routes") -> None:
     }
     read(router, "/api/2/things", things.page, _LIST)
     read(router, thing, things.one, _THING, extra=WANTED, route=Direct)
+    read(router, f"{OUR_PREFIX}twins/{{thing_id}}/td", things.described, _DESCRIBED)
     for path, endpoint in parts.items():
         read(router, path, endpoint, _ONE, extra=WANTED, route=Direct)
 
@@ -108,7 +111,10 @@ _ONE: Said = {
     404: {"model": DittoError, "description": "There is no such thing, or part of it."},
     412: {"model": DittoError, "description": "If-Match or `condition` does not hold."},
 }
-_THING: Said = {**_ONE, 200: {**_ONE[200], "content": {TD_TYPE: {"schema": {"type": "object"}}}}}
+_TD: dict[str, Any] = {"content": {TD_TYPE: {"schema": {"type": "object"}}}}
+_UNDESCRIBED: Said = {503: {"model": DittoError, "description": "Nobody has described it yet."}}
+_THING: Said = {**_ONE, **_UNDESCRIBED, 200: {**_ONE[200], **_TD}}
+_DESCRIBED: Said = {**PROBLEMS, 200: {"headers": _TAG, **_TD}, 304: _ONE[304]}
 _LIST: Said = {
     200: {"headers": {"Link": {"description": "The next page.", "schema": {"type": "string"}}}},
     400: {"model": DittoError, "description": "A parameter cannot be used."},
@@ -125,6 +131,10 @@ class _Routes:
         if wants_description(request):
             return self.descriptions.answer(request, thing_id)
         return self.things.answer(request, thing_id)
+
+    async def described(self, request: Request, thing_id: str) -> Response:
+        """The Thing Description of a twin, whatever the request accepts."""
+        return self.descriptions.plain(request, thing_id)
 
     async def attributes(self, request: Request, thing_id: str) -> Response:
         """What people wrote of a thing, and, as `description`, what its device says of itself."""
