@@ -41,7 +41,8 @@ class Scale:
     shown: int = 1_000
     loads: int = 5
     look_ms: int = 5_000
-    searched: int = 10_000
+    searched: int = 10_000  # with those shown
+    settled_s: float = 10.0  # until checkpoints of them are over
     searches: int = 15
 
 
@@ -57,7 +58,9 @@ async def run(folder: Path, scale: Scale) -> list[Target]:
             targets.append(await _fan_out(system, scale))
         async with _devices(system, scale.shown):
             targets.append(await asyncio.to_thread(_first_paint, system.cloud, scale))
-        targets += await api_search.run(system, scale.searched, scale.searches)
+        await api_search.load(system, scale.searched - scale.shown)
+        await asyncio.sleep(scale.settled_s)
+        targets += await api_search.run(system, scale.searches)
     return targets
 
 

@@ -18,12 +18,16 @@ SEARCHES = {
 }
 
 
-async def run(system: System, twins: int, times: int) -> list[Target]:
-    """Let `twins` come into being, twelve numbers each, and search them."""
+async def load(system: System, twins: int) -> None:
+    """Let `twins` come into being, twelve numbers each."""
     spec = {**system.bus, "devices": twins, "reports": 1, "session": 1, "board": True}
-    async with ready("load", spec) as load:
-        load.go()
-        await load.line()
+    async with ready("load", spec) as devices:
+        devices.go()
+        await devices.line()
+
+
+async def run(system: System, times: int) -> list[Target]:
+    """Search all twins that there are, so many times each."""
     roles = {"edge": system.edge, "cloud": system.cloud}
     return [
         await _searched(f"api/{name}, {place}", role, query, times)

@@ -40,7 +40,8 @@ SMALL_API = api.Scale(
     shown=5,
     loads=1,
     look_ms=50,
-    searched=20,
+    searched=25,
+    settled_s=0.0,
     searches=2,
 )
 SMALL_MOVE = move.Scale(
