@@ -46,6 +46,7 @@ from deploy.system_file import (
     name_process,
     write_system,
 )
+from deploy.turn import my_turn
 from twin_runtime.adapters import broker as brokers
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.core.backoff import backoff_s
@@ -77,24 +78,29 @@ class Laptop:
         self._servers: list[Role] = []
         self._fleets: list[Role] = []
         self._stopped = asyncio.Event()
+        self._all_listen: Callable[[], None]
 
     async def run(self) -> dict[str, Any]:
         """Run until Ctrl-C or the end of the duration; return the summary."""
         with open_data_dir(self._plan.data_dir) as folder:
-            self._plan_roles(folder)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._asked_to_stop)
-            try:
-                await self._start_broker(folder)
-                await self._while_running(folder)
-            finally:
-                (folder / SYSTEM).unlink(missing_ok=True)
-                for role in (*self._fleets, *self._servers):
-                    await stop(role)  # those still running after an error
-                if self._broker is not None:
-                    await self._broker.stop()
+            async with my_turn(self._stopped.is_set) as self._all_listen:
+                await self._from_start_to_end(folder)
             return self._summary(self._audit(folder), folder)
+
+    async def _from_start_to_end(self, folder: Path) -> None:
+        try:
+            self._plan_roles(folder)
+            await self._start_broker(folder)
+            await self._while_running(folder)
+        finally:
+            (folder / SYSTEM).unlink(missing_ok=True)
+            for role in (*self._fleets, *self._servers):
+                await stop(role)  # those still running after an error
+            if self._broker is not None:
+                await self._broker.stop()
 
     def _asked_to_stop(self) -> None:
         """Ctrl-C: stop in order. Once more: end everything now, as a power cut would."""
@@ -191,6 +197,7 @@ class Laptop:
                 group.create_task(keep_running(role, self._say), name=role.id)
             for role in self._servers:
                 await self._ready(role)
+            self._all_listen()
             if not self._stopped.is_set():
                 await self._measure(group)
             for role in (*self._fleets, *reversed(self._servers)):
