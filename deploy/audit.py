@@ -8,7 +8,8 @@ written by different processes, each of which may have been killed at any instru
 
     lost    reports a device was told are applied, that the owner's twin does not reach,
             or that are missing in the history, or say something else there
-    twice   reports that are in the history again, beyond the first time
+    twice   reports that are in the history again, beyond the first time; and revisions, be
+            they edits or reports, that two owners made
 
 A twin's history is its *lineage* (`deploy.lineage`).
 Reports and history are bounded; what is still kept on both sides is compared by content
@@ -119,7 +120,14 @@ def _by_position(
 ) -> dict[tuple[int, int], dict[str, Any]]:
     """The reports by `(session, seq)`; what is there twice is counted."""
     reports: dict[tuple[int, int], dict[str, Any]] = {}
+    revisions: set[int] = set()
     for entry in lineage:
+        if entry.revision in revisions:
+            found.twice += 1
+            found.blame(f"{twin}: revision {entry.revision} was made by two owners")
+        revisions.add(entry.revision)
+        if entry.report is None:
+            continue
         position = (entry.session, entry.report["seq"])
         if position in reports:
             found.twice += 1

@@ -134,13 +134,19 @@ def _read_entries(claims: Claims, stores: Stores) -> dict[str, list[Entry]]:
     entries: dict[str, list[Entry]] = {}
     for path in stores.edges:
         for twin, entry in read_history(path):
-            span = claims.get(twin, {}).get(entry.session)
-            seq = entry.report["seq"]
-            if span is None or not span.first <= seq <= span.last:
-                entry = entry._replace(report={"seq": seq})  # noqa: PLW2901
             if twin in claims:
-                entries.setdefault(twin, []).append(entry)
+                span = claims[twin].get(entry.session)
+                entries.setdefault(twin, []).append(_sized(entry, span))
     return entries
+
+
+def _sized(entry: Entry, span: Span | None) -> Entry:
+    if entry.report is None:
+        return entry
+    seq = entry.report["seq"]
+    if span is not None and span.first <= seq <= span.last:
+        return entry
+    return entry._replace(report={"seq": seq})
 
 
 class _Claim(NamedTuple):
@@ -158,6 +164,8 @@ def _by_position(
 ) -> dict[tuple[int, int], dict[str, Any]]:
     reports: dict[tuple[int, int], dict[str, Any]] = {}
     for entry in lineage(entries):
+        if entry.report is None:
+            continue
         place = Place(twin, entry.session, entry.report["seq"])
         if place[1:] in reports:
             verdict.twice.add(place)

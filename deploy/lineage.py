@@ -44,20 +44,23 @@ def _in_between(cloud: Path, held: Mapping[str, int]) -> dict[str, dict[str, Any
 
 
 class Entry(NamedTuple):
-    """One applied report; `revision` is the twin's after it."""
+    """What made a `revision` of a twin: an applied report, or something else (None): an edit,
+    a command, a blob."""
 
     epoch: int
     revision: int
     session: int
-    report: dict[str, Any]
+    report: dict[str, Any] | None
 
 
 def read_history(path: Path) -> Iterator[tuple[str, Entry]]:
-    """Yield what one edge applied, each time with the twin."""
+    """Yield what one edge made of its twins, a revision at a time, with the twin."""
     for entry in read_log(path, "history"):
         twin, epoch = entry.key.split("/")
         content = json.loads(entry.value)
-        reports = content.get("reports", ())  # an edit has none
+        if "reports" not in content:
+            yield twin, Entry(int(epoch), entry.number, 0, None)
+        reports = content.get("reports", ())
         for revision, report in enumerate(reports, entry.number - len(reports) + 1):
             yield twin, Entry(int(epoch), revision, content["session"], report)
 

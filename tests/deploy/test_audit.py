@@ -16,7 +16,7 @@ SESSION = 7
 REPORTS = 5
 LOGS = {"history": LogBound(rows_max=100, bytes_max=100_000)}
 
-Applied = tuple[int, int, int, float]  # epoch, revision, seq, value
+Applied = tuple[int, int, int, float]  # epoch, revision, seq (0: it is an edit), value
 
 
 def report(seq: int, value: float | None = None) -> dict[str, Any]:
@@ -73,7 +73,9 @@ class System:
         if self.forgotten:
             rows = [Put("absent", TWIN, b"2")]
         for at, revision, seq, value in entries:
-            entry = {"session": SESSION, "wall_ms": 0, "reports": [report(seq, value)]}
+            entry: dict[str, Any] = {"wall_ms": 0, "edit": {"attributes": {}, "desired": {}}}
+            if seq:
+                entry = {"session": SESSION, "wall_ms": 0, "reports": [report(seq, value)]}
             key = f"{TWIN}/{at}"
             rows.append(Append("history", key, revision, json.dumps(entry).encode()))
         write(self.folder / edge / "edge.sqlite", rows)
@@ -151,6 +153,22 @@ def test_what_a_deposed_owner_went_on_with_is_no_part_of_the_twin(system: System
     system.edges["e-2"] = [(2, 4, 4, 4.0), (2, 5, 5, 5.0)]  # from the checkpoint at 3
     found = system.find()
     assert (found.lost, found.twice, found.compared) == (0, 0, 5)
+
+
+def test_what_the_next_owner_began_with_may_be_an_edit(system: System) -> None:
+    system.edges["e-2"] = [(2, 4, 0, 0.0), (2, 5, 4, 4.0), (2, 6, 5, 5.0)]  # from the one at 3
+    found = system.find()
+    assert (found.lost, found.twice, found.compared) == (0, 0, 5)
+
+
+def test_an_edit_at_one_owner_and_a_report_at_another_are_a_fork(system: System) -> None:
+    system.edges["e-1"] = [(1, seq, seq, float(seq)) for seq in range(1, 5)]
+    system.edges["e-2"] = [(2, 5, 5, 5.0), (2, 6, 0, 0.0)]
+    system.edges["e-3"] = [(2, 5, 0, 0.0)]  # which owned it at that epoch, too
+    system.reached["e-3"] = 5
+    found = system.find()
+    assert (found.lost, found.twice) == (0, 1)
+    assert found.examples == ["d-1: revision 5 was made by two owners"]
 
 
 def test_a_report_that_says_something_else_than_was_measured_is_lost(system: System) -> None:
