@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from deploy import completion
 from deploy.api import answer, api_client, reads_the_api, send
 from deploy.tables import edges_table, print_table
 
@@ -44,7 +45,7 @@ def ls(*, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE")
+@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
 @reads_the_api
 def drain(*, edge_id: str, api: str, as_json: bool) -> None:
     """Let all twins of an edge move elsewhere, a few at a time, and give it no others."""
@@ -52,7 +53,7 @@ def drain(*, edge_id: str, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE")
+@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
 @reads_the_api
 def resume(*, edge_id: str, api: str, as_json: bool) -> None:
     """Let an edge serve again; twins that left it do not return by themselves."""
@@ -60,7 +61,7 @@ def resume(*, edge_id: str, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE")
+@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
 @click.confirmation_option(
     prompt="Its twins go on elsewhere from their checkpoints. Is it gone?",
     help="Do not ask whether it is really gone.",

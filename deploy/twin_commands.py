@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from deploy import completion
 from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, send
 from deploy.journey import Event, Journey, in_words
 from deploy.patches import merge_patch
@@ -47,7 +48,7 @@ def ls(*, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID")
+@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
 @reads_the_api
 def get(*, thing_id: str, api: str, as_json: bool) -> None:
     """Show one twin: its values, their units and ages, and what is desired."""
@@ -60,7 +61,7 @@ def get(*, thing_id: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID")
+@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
 @reads_the_api
 def watch(*, thing_id: str, api: str, as_json: bool) -> None:
     """Print what changes in one twin, and how it moves, until Ctrl-C."""
@@ -75,8 +76,9 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("twin_id", metavar="ID")
-@click.option("--to", "edge", required=True, metavar="EDGE", help="The edge that is to own it.")
+@click.argument("twin_id", metavar="ID", shell_complete=completion.twins)
+@click.option("--to", "edge", required=True, metavar="EDGE", shell_complete=completion.edges,
+              help="The edge that is to own it.")  # fmt: skip
 @reads_the_api
 def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
     """Let another edge own a twin, and wait until it does; the API must be the cloud's.
@@ -96,7 +98,7 @@ def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID")
+@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
 @click.argument("attributes", metavar="[PATH=VALUE]...", nargs=-1)
 @click.option("--desired", "wishes", multiple=True, metavar="FEATURE=VALUE", help="Want a value.")
 @reads_the_api

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deploy import completion
 from deploy.api import answer, api_client, reads_the_api, send
 from deploy.duration import Duration
 from deploy.tables import QUALITY_STYLES, SYMBOLS, print_table, scaled, value_text
@@ -36,7 +37,7 @@ class _Past(NamedTuple):
 
 
 @click.command()
-@click.argument("twin_id", metavar="ID")
+@click.argument("twin_id", metavar="ID", shell_complete=completion.twins)
 @click.argument("feature")
 @click.option("--since", "since_s", type=Duration(), default="1h", show_default=True)
 @reads_the_api
