@@ -113,7 +113,7 @@ def cloud() -> None:
 @cloud.command("run")
 @_CONFIG
 def cloud_run(config: Path) -> None:
-    """Run the cloud: the directory of twins, their checkpoints, the view of all of them."""
+    """Run the cloud: directory, checkpoints, a view of all twins."""
     from cloud.__main__ import start
 
     sys.exit(start(config))

@@ -24,7 +24,7 @@ def edge() -> None:
 @edge.command("run")
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="A TOML file.")
 def run(config: Path) -> None:
-    """Run an edge: keep the twins it is given, acknowledge what is durable."""
+    """Run an edge: keep its twins, acknowledge what is durable."""
     from edge_node.__main__ import start
 
     sys.exit(start(config))
@@ -33,7 +33,7 @@ def run(config: Path) -> None:
 @edge.command()
 @reads_the_api
 def ls(*, api: str, as_json: bool) -> None:
-    """List the edges, their states, and how many twins each has."""
+    """List the edges, their states, and how many twins they have."""
     with api_client(api) as client:
         edges = answer(send(client, "GET", "/api/v1/edges"))
     if as_json:
@@ -48,7 +48,9 @@ def ls(*, api: str, as_json: bool) -> None:
 @click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
 @reads_the_api
 def drain(*, edge_id: str, api: str, as_json: bool) -> None:
-    """Let all twins of an edge move elsewhere, a few at a time, and give it no others."""
+    """Let all twins of an edge move elsewhere, a few at a time.
+
+    It is given no others until `diten edge resume`."""
     _set(edge_id, "drain", api, as_json=as_json)
 
 
@@ -56,7 +58,9 @@ def drain(*, edge_id: str, api: str, as_json: bool) -> None:
 @click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
 @reads_the_api
 def resume(*, edge_id: str, api: str, as_json: bool) -> None:
-    """Let an edge serve again; twins that left it do not return by themselves."""
+    """Let an edge serve again.
+
+    Twins that left it do not return by themselves."""
     _set(edge_id, "resume", api, as_json=as_json)
 
 
@@ -68,10 +72,11 @@ def resume(*, edge_id: str, api: str, as_json: bool) -> None:
 )
 @reads_the_api
 def lost(*, edge_id: str, api: str, as_json: bool) -> None:
-    """Give the twins of an edge that will not come back soon to others, at once.
+    """Give the twins of an edge that is gone to others, at once.
 
-    Nothing acknowledged is lost by it: devices send again what the checkpoints lack. An
-    edge that comes back after all is told, twin by twin, that it owns them no more."""
+    For an edge that will not come back soon. Nothing acknowledged is lost by it: devices send
+    again what the checkpoints lack. An edge that comes back after all is told, twin by twin,
+    that it owns them no more."""
     _set(edge_id, "lost", api, as_json=as_json)
 
 

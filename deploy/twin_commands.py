@@ -51,7 +51,7 @@ def ls(*, api: str, as_json: bool) -> None:
 @click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
 @reads_the_api
 def get(*, thing_id: str, api: str, as_json: bool) -> None:
-    """Show one twin: its values, their units and ages, and what is desired."""
+    """Show one twin: values, units, ages, what is desired."""
     with api_client(api) as client:
         thing = answer(send(client, "GET", _path(thing_id)))
     if as_json:
@@ -64,7 +64,7 @@ def get(*, thing_id: str, api: str, as_json: bool) -> None:
 @click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
 @reads_the_api
 def watch(*, thing_id: str, api: str, as_json: bool) -> None:
-    """Print what changes in one twin, and how it moves, until Ctrl-C."""
+    """Follow one twin as it changes and moves, until Ctrl-C."""
     with api_client(api) as client, _ended_by_ctrl_c():
         before: dict[str, Any] = {}
         for thing, events in _looks(client, thing_id):
@@ -81,8 +81,9 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
               help="The edge that is to own it.")  # fmt: skip
 @reads_the_api
 def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
-    """Let another edge own a twin, and wait until it does; the API must be the cloud's.
-    Repeating it does no harm."""
+    """Let another edge own a twin, and wait until it does.
+
+    The API must be the cloud's. Repeating it does no harm."""
     with api_client(api) as client:
         journey = Journey(client, twin_id)
         before = journey.news()
@@ -105,9 +106,10 @@ def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
 def patch(
     *, thing_id: str, attributes: tuple[str, ...], wishes: tuple[str, ...], api: str, as_json: bool
 ) -> None:
-    """Write attributes of a twin, and what is wanted of its features, all or nothing.
+    """Write attributes of a twin and what is desired of it.
 
-    A VALUE is JSON, or else text; null removes. PATH is the attribute's, as place/room.
+    All or nothing. A VALUE is JSON, or else text; null removes. PATH is the attribute's, as
+    place/room.
     """
     changes = merge_patch(attributes, wishes)
     if not changes:

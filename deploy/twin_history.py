@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
+from statistics import median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 60  # of the line of blocks
+_GAP_PERIODS = 5  # beyond so many, nobody knows what was in between
 _ROWS_SHOWN = 20  # newest ones, in the table
 _PAGES_MAX = 1_000  # of HISTORY_PAGE_MAX rows: all that an edge keeps
 
@@ -42,9 +45,10 @@ class _Past(NamedTuple):
 @click.option("--since", "since_s", type=Duration(), default="1h", show_default=True)
 @reads_the_api
 def history(*, twin_id: str, feature: str, since_s: float, api: str, as_json: bool) -> None:
-    """Show what a feature was, as far back as --since and the owner's disk reach.
+    """Show what a feature was, as far back as --since.
 
-    With --json every value is printed, one JSON array a line: observed_ms, value, quality.
+    No further than the disk of its owner reaches. With --json every value is printed, one
+    JSON array a line: observed_ms, value, quality.
     """
     from_ms = round((time.time() - since_s) * 1000)
     name = twin_id.rpartition(":")[2]
@@ -59,18 +63,30 @@ def history(*, twin_id: str, feature: str, since_s: float, api: str, as_json: bo
 
 def sparkline(rows: Sequence[Row], columns: int) -> str:
     """The numbers in `rows` as blocks from their smallest to their largest, in as many columns
-    of equal time; empty where there are none. A column shows its last value, or a gap."""
+    of equal time; empty where there are none. A column shows the last value there, or the one
+    that still held, or a gap."""
     numbers = [(at_ms, value) for at_ms, value, _ in rows if _is_number(value)]
     if not numbers:
         return ""
     smallest, largest = (pick(value for _, value in numbers) for pick in (min, max))
     begin_ms, span_ms = numbers[0][0], max(numbers[-1][0] - numbers[0][0], 1)
     line = [" "] * columns
-    for at_ms, value in numbers:
-        column = min(max(at_ms - begin_ms, 0) * columns // span_ms, columns - 1)
+    for at_ms, until_ms, value in _held(numbers):
+        first, end = (
+            min(max(ms - begin_ms, 0) * columns // span_ms, columns - 1) for ms in (at_ms, until_ms)
+        )
         height = (value - smallest) / ((largest - smallest) or 1)
-        line[column] = _BLOCKS[round(height * (len(_BLOCKS) - 1))]
+        block = _BLOCKS[round(height * (len(_BLOCKS) - 1))]
+        line[first : max(end, first + 1)] = block * max(end - first, 1)
     return "".join(line)
+
+
+def _held(numbers: list[tuple[int, float]]) -> Iterator[tuple[int, int, float]]:
+    """From when until when each number held: until the next, where that came in time."""
+    periods_ms = [after - before for (before, _), (after, _) in pairwise(numbers)]
+    late_ms = _GAP_PERIODS * median_low(periods_ms) if periods_ms else 0
+    for (at_ms, value), period_ms in zip(numbers, [*periods_ms, 0], strict=True):
+        yield at_ms, at_ms + (period_ms if period_ms <= late_ms else 0), value
 
 
 def _all(client: "httpx.Client", twin: str, query: dict[str, Any]) -> Iterator[Row]:

@@ -88,6 +88,12 @@ def test_nobody_there_is_exit_3_and_a_bad_duration_2() -> None:
     assert CliRunner().invoke(twin, [*arguments, "--since", "yesterday"]).exit_code == 2
 
 
+def test_a_value_holds_until_the_next_unless_that_is_long_in_coming() -> None:
+    rows = [(at_ms, value, "good") for at_ms, value in ((0, 1), (300, 9), (600, 1), (3000, 9))]
+    assert sparkline(rows, 10) == "▁█▁      █"
+    assert sparkline(rows[:3], 10) == "▁▁▁▁▁████▁"
+
+
 def test_blocks_leave_gaps_and_do_without_what_is_no_number() -> None:
     assert (
         sparkline([(0, 1.0, "good"), (900, 2.0, "good"), (1000, 2.0, "good")], 10) == "▁        █"
