@@ -119,9 +119,9 @@ async def arguments_of(request: Request) -> dict[str, Any]:
     try:
         checked = _ARGUMENTS.validate_python(arguments, strict=True)
     except ValidationError:
-        raise bad_value("arguments are one object of numbers, texts, true, false, null") from None
+        raise bad_value("Arguments are one object of numbers, texts, true, false, null") from None
     if len(to_json(checked)) > EDITED_BYTES_MAX:
-        raise bad_value(f"arguments take at most {EDITED_BYTES_MAX} bytes")
+        raise bad_value(f"Arguments take at most {EDITED_BYTES_MAX} bytes")
     return checked
 
 

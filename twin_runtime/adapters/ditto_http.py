@@ -22,6 +22,7 @@ from twin_runtime.core.errors import MalformedMessage
 
 _NAME_CHARS_MAX = 100  # of what a client sent, when it is said again
 _VALUE_CHARS_MAX = 60
+_NAMED = ("twin", "edge")
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
@@ -192,8 +193,13 @@ def _methods(request: Request) -> list[str]:
 async def _on_bad_query(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    said = f"{first['loc'][-1]} = {str(first['input'])[:_VALUE_CHARS_MAX]!r}: {first['msg']}"
+    (place, *_, name), value = first["loc"], str(first["input"])[:_VALUE_CHARS_MAX]
+    said = f"{name} = {value!r}: {first['msg']}"
+    if first["type"] == "missing":
+        said = f"{name} is missing"
     if request.url.path.startswith(OUR_PREFIX):
+        if place == "path" and name in _NAMED:  # what no id can be is no id
+            return problem(404, f"unknown_{name}", f"there is no {name} {value!r}")
         return problem(400, "bad_request", f"{said}; see /openapi.json")
     message, description = _bad_query(said)
     body = {"status": 400, "error": "things:query.invalid", "message": message}

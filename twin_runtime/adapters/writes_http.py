@@ -232,7 +232,7 @@ async def _body_of(request: Request) -> bytes:
     try:
         body = await small_body(request)
     except ClientDisconnect:
-        raise bad_value("the body was cut off") from None
+        raise bad_value("The body was cut off") from None
     if len(body) > PACKET_BYTES_MAX:
         text = f"The body is larger than {PACKET_BYTES_MAX} bytes."
         raise refusal(413, "things:thing.toolarge", text, "What is large is a blob.")
@@ -256,7 +256,7 @@ async def content_of(request: Request) -> Content:
     try:
         return Content(raw, from_json(raw, allow_inf_nan=False))
     except ValueError as error:
-        raise bad_value(f"the body is not JSON: {str(error)[:100]}") from None
+        raise bad_value(f"The body is not JSON: {str(error)[:100]}") from None
 
 
 def bad_value(text: str) -> HTTPException:
