@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from fastapi import APIRouter
 
 from cloud.association import DECISIONS, Association
 from cloud.config import CloudConfig
@@ -14,12 +13,12 @@ from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
 from cloud.recall import Recall
 from cloud.snapshots import CHECKPOINTS
-from twin_runtime.adapters.blobs_forward import with_forwarded_blobs
+from twin_runtime.adapters.blobs_forward import with_forwarded_writes
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
 from twin_runtime.adapters.directory_http import directory_router
 from twin_runtime.adapters.events_stream import EventsStream
-from twin_runtime.adapters.forward_http import Forwards, edge_client, with_forwards
+from twin_runtime.adapters.forward_http import Forwards, edge_client
 from twin_runtime.adapters.history_forward import with_forwarded_history
 from twin_runtime.adapters.log import configure_log
 from twin_runtime.adapters.metrics_forward import with_edge_metrics
@@ -61,7 +60,7 @@ def start(config: Path) -> int:
             },
             states=lambda store: Recall(partial(store.scan, CHECKPOINTS)),
             events=_events,
-            routes=lambda questions, store: _with_writes(
+            routes=lambda questions, store: with_forwarded_writes(
                 with_page(
                     with_edge_metrics(
                         with_forwarded_history(
@@ -81,10 +80,6 @@ def start(config: Path) -> int:
         await run_service(cloud, settings)
 
     return exit_code(body)
-
-
-def _with_writes(router: APIRouter, forwards: Forwards) -> APIRouter:
-    return with_forwarded_blobs(with_forwards(router, forwards), forwards)
 
 
 def _events(questions: Questions, store: Store) -> EventsStream:

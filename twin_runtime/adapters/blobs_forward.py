@@ -15,7 +15,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.blobs_http import PATH, TOO_LARGE, Name, TwinId, is_too_large
-from twin_runtime.adapters.forward_http import WHOLE, Forwards, is_twin
+from twin_runtime.adapters.forward_http import WHOLE, Forwards, is_twin, with_forwards
 from twin_runtime.adapters.http_problem import PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.core.limits import BLOB_UPLOADS_MAX
 
@@ -63,6 +63,11 @@ class _Blobs:
             assert isinstance(said, dict), "refused as things are"
             return problem(status, _CODES.get(status, "unavailable"), said["message"])
         return _relayed(answer)
+
+
+def with_forwarded_writes(router: APIRouter, forwards: Forwards) -> APIRouter:
+    """Let `router` send on the writes of things and of blobs."""
+    return with_forwarded_blobs(with_forwards(router, forwards), forwards)
 
 
 def with_forwarded_blobs(router: APIRouter, forwards: Forwards) -> APIRouter:
