@@ -1,13 +1,21 @@
-"""Schemathesis asks all that /openapi.json says can be asked, well and badly."""
+"""Schemathesis asks all that /openapi.json says can be asked, well and badly.
 
+It has a site of its own, since it drains edges and calls them lost. Most of what it asks for is
+there, by a dictionary: a description is hardly tried by names that nobody has.
+"""
+
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.clients.conftest import described
 from tests.clients.site import TOKEN, Site
-from tests.system.rig import Process
+from tests.system.rig import Process, Rig
 
 pytestmark = [pytest.mark.system, pytest.mark.clients]
 
@@ -19,31 +27,72 @@ CHECKS = (
 )
 EXAMPLES = 4  # of each operation, besides a case for each bound of each parameter
 ENDED_S = 110.0
+EACH_NIGHT = 40
+ENDED_AT_NIGHT_S = 900.0
+KNOWN = """\
+[dictionaries]
+twins.values = {twins}
+edges.values = {edges}
+features.values = ["temperature_c", "sample_period_s"]
+subjects.values = ["sample_now"]
+[parameters]
+"path.thing_id" = {{dictionary = "twins", probability = 0.7}}
+"path.twin" = {{dictionary = "twins", probability = 0.7}}
+"path.edge" = {{dictionary = "edges", probability = 0.7}}
+"path.feature_id" = {{dictionary = "features", probability = 0.7}}
+"path.subject" = {{dictionary = "subjects", probability = 0.3}}
+"""
 
 
-def asked(server: str, folder: Path, examples: int) -> subprocess.CompletedProcess[str]:
-    command = [
-        *(str(SCHEMATHESIS), "run", f"http://{server}/openapi.json"),
-        *("--header", f"Authorization: Bearer {TOKEN}"),
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples)),
-        *("--checks", CHECKS, "--request-timeout", "20", "--continue-on-failure"),
-        *("--warnings", "off", "--exclude-path-regex", "/edges/.*/(drain|lost)"),
-    ]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=ENDED_S, check=False
-    )
+@pytest.fixture(scope="module")
+def its_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two edges and a cloud that want a token for writes, which it has."""
+    rig = Rig(tmp_path_factory.mktemp("asked", numbered=True), devices=4, period_s=0.5)
+    for server in (*rig.edges, rig.cloud):
+        server.settings["http"]["token"] = TOKEN
+    with described(rig) as site:
+        yield site
 
 
-def lies(server: Process, site: Site, folder: Path) -> str:
+def lies(server: Process, site: Site, folder: Path, examples: int, within_s: float) -> str:
     """What was found to be wrong; empty: nothing, though all was asked."""
-    ended = asked(site.at(server), folder, EXAMPLES)
-    assert "Test cases:" in ended.stdout, ended.stdout[-2_000:] + ended.stderr[-2_000:]
+    known = KNOWN.format(
+        twins=json.dumps(site.rig.devices), edges=json.dumps([e.name for e in site.rig.edges])
+    )
+    (folder / "schemathesis.toml").write_text(known)
+    command = [
+        *(str(SCHEMATHESIS), "run", f"http://{site.at(server)}/openapi.json"),
+        *("--header", f"Authorization: Bearer {TOKEN}", "--max-examples", str(examples)),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--checks", CHECKS),
+        *("--request-timeout", "20", "--continue-on-failure", "--warnings", "off"),
+    ]
+    ended = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=within_s, check=False
+    )
+    assert "Stateful (in" in ended.stdout, ended.stdout[-2_000:] + ended.stderr[-2_000:]
     return "" if ended.returncode == 0 else ended.stdout[-12_000:]
 
 
-def test_an_edge_answers_as_it_says(site: Site, tmp_path: Path) -> None:
-    assert lies(site.rig.edges[0], site, tmp_path) == ""
+def test_an_edge_answers_as_it_says(its_site: Site, tmp_path: Path) -> None:
+    assert lies(its_site.rig.edges[0], its_site, tmp_path, EXAMPLES, ENDED_S) == ""
 
 
-def test_the_cloud_answers_as_it_says(site: Site, tmp_path: Path) -> None:
-    assert lies(site.rig.cloud, site, tmp_path) == ""
+def test_the_cloud_answers_as_it_says_and_the_site_outlives_it(
+    its_site: Site, tmp_path: Path
+) -> None:
+    rig = its_site.rig
+    assert lies(rig.cloud, its_site, tmp_path, EXAMPLES, ENDED_S) == ""
+    for edge in rig.edges:  # it may have drained them, or called them lost
+        resumed = httpx.post(
+            f"http://{its_site.cloud}/api/v1/edges/{edge.name}/resume",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        assert resumed.is_success, resumed.text
+    rig.await_progress()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(2 * ENDED_AT_NIGHT_S)
+def test_both_answer_as_they_say_however_long_one_asks(its_site: Site, tmp_path: Path) -> None:
+    for server in (its_site.rig.edges[0], its_site.rig.cloud):
+        assert lies(server, its_site, tmp_path, EACH_NIGHT, ENDED_AT_NIGHT_S) == ""

@@ -10,7 +10,7 @@ import httpx
 from fastapi import APIRouter, Path, Response
 
 from twin_runtime.adapters.http_problem import UNAVAILABLE, problem
-from twin_runtime.adapters.process_http import METRICS_TYPE
+from twin_runtime.adapters.process_http import PlainText
 from twin_runtime.core import effects
 from twin_runtime.core.effects import Answer, ListEdges
 from twin_runtime.core.errors import Unavailable
@@ -25,7 +25,7 @@ def with_edge_metrics(router: APIRouter, ask: Ask, client: httpx.AsyncClient) ->
     """`router`, whose prefix is `/api/v1`, with this route: `ask` puts a request before the
     cloud's machine, `client` reaches edges."""
 
-    @router.get("/edges/{edge}/metrics")
+    @router.get("/edges/{edge}/metrics", response_class=PlainText)
     async def metrics(edge: EdgeId) -> Response:
         """What an edge counts and measures, in Prometheus' text format."""
         try:
@@ -42,6 +42,6 @@ def with_edge_metrics(router: APIRouter, ask: Ask, client: httpx.AsyncClient) ->
             answer = await client.get(f"{apis[edge]}/metrics", timeout=ANSWER_S)
         except httpx.TransportError:
             return problem(UNAVAILABLE, "edge_unreachable", f"{edge} cannot be reached")
-        return Response(answer.content, answer.status_code, media_type=METRICS_TYPE)
+        return PlainText(answer.content, answer.status_code)
 
     return router

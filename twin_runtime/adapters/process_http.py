@@ -23,10 +23,12 @@ def add_process(router: APIRouter, health: Health, render_metrics: Callable[[], 
     read(router, "/healthz", process.alive)
     unready: Said = {503: {"description": "Not ready; `reason` says why."}}
     read(router, "/readyz", process.ready, unready)
-    read(router, "/metrics", process.metrics, kind=_PlainText)
+    read(router, "/metrics", process.metrics, kind=PlainText)
 
 
-class _PlainText(Response):
+class PlainText(Response):
+    """What Prometheus reads."""
+
     media_type = METRICS_TYPE
 
 
@@ -49,4 +51,4 @@ class _Process:
 
     async def metrics(self) -> Response:
         """Prometheus' text format."""
-        return _PlainText(self.render_metrics())
+        return PlainText(self.render_metrics())
