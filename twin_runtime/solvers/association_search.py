@@ -95,12 +95,13 @@ def search_packed(slot: Slot) -> Placement:
 
 
 def search_plainly(slot: Slot, host: Integers) -> Placement:
-    """What the simplest reading of the search gives: from where the twins are alone, and in each
-    round only the move that promises most with the shares of now is tried. [P3] 6.2."""
+    """What the plainest reading of the search gives: from where the twins are alone, relocations
+    first, swaps where none helps, and evacuations where neither does. Of each kind, only the
+    move that promises most with the shares of now is tried. [P3] 6.2."""
     values = SetValues(slot)
     here = _starts(slot, host)[0]
     for _ in range(MOVES_MAX):
-        moved = _better(values, here, _most_promised(slot, here))
+        moved = _moved_plainly(values, here)
         if (moved == here).all():
             break
         here = moved
@@ -126,13 +127,7 @@ def neighbours(slot: Slot, host: Integers) -> Integers:
     """Promising placements `[some, twins]` one move away: a twin relocated, two swapped, or an
     edge evacuated."""
     energy = _energy_now(slot, host)
-    swapped = _swapped(slot, host, energy)
-    largest = np.argsort(-slot.new_samples[0], kind="stable")
-    emptied = [
-        _close(slot, host, largest[host[largest] == edge], energy, (int(edge),))
-        for edge in np.unique(host)
-    ]
-    tried = np.stack([*_relocated(slot, host, energy), *swapped, *emptied])
+    tried = np.concatenate([kind(slot, host, energy) for kind in (_relocated, _swapped, _emptied)])
     changed: Integers = tried[(tried != host).any(axis=1)]
     return changed
 
@@ -142,11 +137,20 @@ def relocations(slot: Slot, host: Integers) -> Integers:
     return _relocated(slot, host, _energy_now(slot, host))
 
 
-def _most_promised(slot: Slot, host: Integers) -> Integers:
-    """The placement that saturates edges least with the shares of now, one move away or none."""
-    tried = np.concatenate([host[None], neighbours(slot, host)])
-    energy = _energy_now(slot, host)[np.arange(slot.twins), tried]
-    spent = sum_by_edge(values=energy, edge=tried, edges=slot.edges)
+def _moved_plainly(values: SetValues, host: Integers) -> Integers:
+    energy = _energy_now(values.slot, host)
+    for kind in (_relocated, _swapped, _emptied):
+        tried = np.concatenate([host[None], kind(values.slot, host, energy)])
+        moved = _better(values, host, _most_promised(values.slot, tried, energy))
+        if (moved != host).any():
+            return moved
+    return host
+
+
+def _most_promised(slot: Slot, tried: Integers, energy: Array) -> Integers:
+    """The placement `[twins]` that saturates edges least at these energies of twins on edges."""
+    own = energy[np.arange(slot.twins), tried]
+    spent = sum_by_edge(values=own, edge=tried, edges=slot.edges)
     best: Integers = tried[_level(slot, spent).sum(axis=1).argmin()]
     return best
 
@@ -223,6 +227,15 @@ def _swapped(slot: Slot, host: Integers, energy: Array) -> Integers:
     row = np.arange(len(some))
     tried[row, first], tried[row, second] = host[second], host[first]
     return tried
+
+
+def _emptied(slot: Slot, host: Integers, energy: Array) -> Integers:
+    largest = np.argsort(-slot.new_samples[0], kind="stable")
+    emptied = [
+        _close(slot, host, largest[host[largest] == edge], energy, (int(edge),))
+        for edge in np.unique(host)
+    ]
+    return np.stack(emptied)
 
 
 def _most_promising(promise: Array) -> Integers:
