@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.blobs_http import PATH, TOO_LARGE, Name, TwinId, is_too_large
 from twin_runtime.adapters.forward_http import WHOLE, Forwards, is_twin, with_forwards
-from twin_runtime.adapters.http_problem import PROBLEMS, UNAVAILABLE, problem
+from twin_runtime.adapters.http_problem import PROBLEMS, UNAVAILABLE, parts_of, problem
 from twin_runtime.core.limits import BLOB_UPLOADS_MAX
 
 _ANSWERED = ("content-type", "etag", "repr-digest", "retry-after")
@@ -37,7 +37,7 @@ class _Blobs:
             return problem(UNAVAILABLE, "busy", f"{BLOB_UPLOADS_MAX} blobs are being sent already")
         self._uploads += 1
         try:
-            return await self._forwarded(request, twin, request.stream(), _length(request))
+            return await self._forwarded(request, twin, parts_of(request), _length(request))
         except ClientDisconnect:
             return problem(400, "cut_off", "the body ended too early")
         finally:

@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.blob_files import BlobFiles, Upload
 from twin_runtime.adapters.blob_threads import BlobThreads
-from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
+from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, parts_of, problem
 from twin_runtime.adapters.writes_http import TWIN_TYPE
 from twin_runtime.core.effects import Answer, Attach
 from twin_runtime.core.errors import BlobsFull, Unavailable
@@ -168,7 +168,7 @@ class BlobRoutes:
     async def _write(self, request: Request, upload: Upload) -> None:
         piece, came = bytearray(), 0
         try:
-            async for part in request.stream():
+            async for part in parts_of(request):
                 piece += part
                 came += len(part)
                 if came > BLOB_BYTES_MAX:

@@ -22,6 +22,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.http_problem import (
     OUR_PREFIX,
@@ -86,7 +87,10 @@ class _Directory:
 
     async def move(self, request: Request, key: Key = "") -> Response:
         """Let another edge own a twin."""
-        body = await small_body(request)
+        try:
+            body = await small_body(request)
+        except ClientDisconnect:
+            return problem(400, "cut_off", "the body was cut off")
         if len(body) > PACKET_BYTES_MAX:
             return problem(413, "too_large", f"a request is at most {PACKET_BYTES_MAX} bytes")
         try:

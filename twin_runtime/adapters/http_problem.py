@@ -1,11 +1,14 @@
 """What our own routes share: problems in the sense of RFC 9457, and bodies with a bound."""
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from fastapi import Request, Response
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 
-from twin_runtime.core.limits import PACKET_BYTES_MAX
+from twin_runtime.core.limits import BODY_STALLED_S, PACKET_BYTES_MAX
 
 OUR_PREFIX = "/api/v1/"  # below it errors are problems; elsewhere they are Ditto's
 UNAVAILABLE = 503
@@ -24,10 +27,33 @@ def problem(status: int, code: str, detail: str) -> Response:
 
 
 async def small_body(request: Request) -> bytes:
-    """The body, read no further than to know that it is over `PACKET_BYTES_MAX`."""
+    """The body, read no further than to know that it is over `PACKET_BYTES_MAX`.
+
+    Raises:
+        ClientDisconnect: see `parts_of`.
+    """
     body = b""
-    async for part in request.stream():
+    async for part in parts_of(request):
         body += part
         if len(body) > PACKET_BYTES_MAX:
             break
     return body
+
+
+async def parts_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        ClientDisconnect: it is cut off, or nothing of it came for `BODY_STALLED_S`.
+    """
+    stream = request.stream()
+    while (part := await _next(stream)) is not None:
+        yield part
+
+
+async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:
+    try:
+        async with asyncio.timeout(BODY_STALLED_S):
+            return await anext(stream, None)
+    except TimeoutError:
+        raise ClientDisconnect from None

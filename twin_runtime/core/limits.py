@@ -194,6 +194,7 @@ STREAM_READERS_PER_TURN = 32  # readers written to between two turns of the even
 STREAM_COMMENT_S = 15.0  # a stream is never silent for longer: proxies hang up after 30 s
 STREAM_STATES_BYTES_MAX = 16 * 1024 * 1024  # of things kept for readers who get all anew
 STREAM_STALLED_S = 30.0  # a reader that takes nothing for so long is cut off
+BODY_STALLED_S = 30.0  # a body of which nothing comes for so long is given up
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
