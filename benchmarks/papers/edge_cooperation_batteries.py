@@ -3,8 +3,10 @@
 A battery's books balance: what a sensor spends in the long run is what it harvests, less what
 a full battery turns away. So the share of circles in which a far sensor is available is its
 harvest over what a collection takes it, its power times the time of the collection, and that
-time rises with the number of sensors that share the band. `MANY` are servers of equally many
-sensors, as many as the digest's numbers ask for.
+time rises with the number of sensors that share the band.
+
+The digest does not say in how large an area it was made. Its numbers are those of a small one:
+`SEVEN` is its other area, and `less_likely` compares all six numbers with many areas at once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +25,8 @@ from twin_runtime.problems.scenarios.wide_area import WideArea
 # sensors that are, and the mean power of the active [mW].
 REFERENCE: Final = {1: (0.95, 8.8), 5: (0.57, 31.9), 10: (0.44, 55.6)}
 DEFAULT: Final = WideArea()
-MANY: Final = replace(DEFAULT, sensors=(32, 32))
-AREAS: Final = {"": DEFAULT, ", 32 sensors of each kind": MANY}
+SEVEN: Final = replace(DEFAULT, servers=7, side_m=1200.0)
+AREAS: Final = {"": DEFAULT, ", 7 servers": SEVEN}
 CIRCLES_BEFORE: Final = 100  # until the first charge is forgotten
 CIRCLES: Final = 200
 METRICS: Final = ("available_embb_share", "mean_power_mw", "spent_mj")
@@ -38,6 +40,22 @@ def battery_rows(seeds: Sequence[int], before: int, circles: int) -> Iterator[Ro
             about = ("P5", "alone", f"level {tenths}{name}")
             for metric, values, value in zip(METRICS, found.T, (*references, None), strict=True):
                 yield Row.of((*about, metric), values.tolist(), value)
+
+
+def less_likely(area: WideArea, seeds: Sequence[int]) -> float:
+    """The part of these areas whose six numbers lie farther out than the reference's, in the
+    Gaussian distribution that has the mean and the covariance of them all."""
+    found = np.array(
+        [
+            np.ravel(
+                [batteries(area, seed, tenths, CIRCLES_BEFORE, CIRCLES)[:2] for tenths in REFERENCE]
+            )
+            for seed in seeds
+        ]
+    )
+    off = np.vstack([found, np.ravel(list(REFERENCE.values()))]) - found.mean(axis=0)
+    far = (off * np.linalg.solve(np.cov(found.T), off.T).T).sum(axis=1)
+    return float((far[:-1] > far[-1]).mean())
 
 
 def batteries(
