@@ -53,7 +53,8 @@ class Presence:
         self._seen[identity] = Seen(status.state, status.via, wall_ms, self._heard)
         if status.via != via:
             self._carry(identity, via, status.via)
-        if status.state == before.state:
+        # A carrier says nothing when it is back: it may be lost twice, and its devices with it.
+        if status.state == before.state != "lost":
             return ()
         return (identity, *self._carried.get(identity, ()))
 

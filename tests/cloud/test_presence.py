@@ -31,6 +31,15 @@ def test_devices_are_lost_with_the_process_that_carries_them_until_they_are_hear
     assert (presence.of("d-1").state, presence.of("d-2").state) == ("online", "lost")
 
 
+def test_devices_are_lost_again_when_the_process_that_carries_them_is() -> None:
+    presence = Presence()
+    for _ in range(2):
+        said(presence, "d-1", "online", via="d-fleet")
+        assert presence.of("d-1").state == "online"
+        assert said(presence, "d-fleet", "lost") == ["d-1", "d-fleet"]
+        assert presence.of("d-1").state == "lost"
+
+
 def test_a_device_that_left_its_carrier_is_not_lost_with_it() -> None:
     presence = Presence()
     said(presence, "d-1", "online", via="d-fleet")
