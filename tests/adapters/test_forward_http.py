@@ -129,6 +129,8 @@ def test_an_attribute_that_was_not_there_is_made_at_our_address(cloud: Cloud) ->
     cloud.edge = lambda _: whole(201)
     (answer,) = cloud.does(("PUT", ROOM), json=1)
     assert (answer.status_code, answer.json(), answer.headers["location"]) == (201, 1, ROOM)
+    (answer,) = cloud.does(("PUT", ROOM + "%E6%B8%A9"), json=1)
+    assert answer.headers["location"] == ROOM + "%E6%B8%A9"
 
 
 def test_an_owner_that_is_away_is_asked_again_in_a_second(cloud: Cloud) -> None:

@@ -166,6 +166,7 @@ def test_a_thing_may_name_itself_and_no_other(site: Site) -> None:
     ("PUT", THING + "/attributes/..%2F..%2Fetc", "1", 201),
     ("PUT", THING + "/attributes/" + "x" * 10_000, "1", 400),
     ("PUT", THING + "/attributes/a%00b", "1", 400),
+    ("PUT", THING + "/attributes/a%0D%0ASet-Cookie:b", "1", 404),
     ("PUT", ROOM, '"' + "x" * EDITED_BYTES_MAX + '"', 413),
     ("PUT", ROOM, " " * (PACKET_BYTES_MAX + 1), 413),
     ("DELETE", ROOM, None, 404),
@@ -186,6 +187,15 @@ def test_g9_bad_input_has_one_clear_answer(
         assert answer.json()["status"] == status
         assert set(answer.json()) == {"status", "error", "message", "description"}
         assert len(answer.content) < 1_000
+
+
+@pytest.mark.parametrize("name", ["%E6%B8%A9%E5%BA%A6", "a%20b", "%F0%9B%AD%8C", "a%3Fb"])
+def test_an_attribute_of_any_name_is_found_at_the_address_that_is_given(
+    site: Site, name: str
+) -> None:
+    put = site.does("PUT", f"{THING}/attributes/{name}", json=1)
+    assert put.status_code == 201
+    assert site.does("DELETE", put.headers["location"]).status_code == 204
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a" * 300])

@@ -8,7 +8,13 @@ from fastapi import HTTPException, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from twin_runtime.adapters.ditto_http import Json, no_thing, refusal, unmet_condition
+from twin_runtime.adapters.ditto_http import (
+    Json,
+    no_thing,
+    path_as_sent,
+    refusal,
+    unmet_condition,
+)
 from twin_runtime.adapters.http_problem import UNAVAILABLE
 from twin_runtime.adapters.writes_http import (
     TWIN_TYPE,
@@ -78,7 +84,7 @@ class Commits:
             status = 201 if edited.is_new and method == "put" else 200
             return Response(edited.document, status, headers, TWIN_TYPE)
         if edited.is_new and method == "put":
-            return Json(to_json(value), 201, {**headers, "Location": request.url.path})
+            return Json(to_json(value), 201, {**headers, "Location": path_as_sent(request)})
         return Response(status_code=204, headers=headers)
 
     async def _persisted(self, twin: str, edited: Edited, patience_s: float) -> None:

@@ -77,6 +77,12 @@ def read(
     )
 
 
+def path_as_sent(request: Request) -> str:
+    """The path of a request with its escapes, as a header can carry it."""
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("latin-1").partition("?")[0]
+
+
 def refusal(status: int, error: str, message: str, description: str) -> HTTPException:
     """A refusal with Ditto's body."""
     body = {"error": error, "message": message, "description": description}

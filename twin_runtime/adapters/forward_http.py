@@ -19,7 +19,7 @@ import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from twin_runtime.adapters.commits_http import Ask
-from twin_runtime.adapters.ditto_http import no_thing, refusal
+from twin_runtime.adapters.ditto_http import no_thing, path_as_sent, refusal
 from twin_runtime.adapters.writes_http import (
     TWIN_TYPE,
     Conditions,
@@ -162,7 +162,7 @@ class Forwards:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         patience = httpx.Timeout(within_s + 2 * ANSWER_S, connect=FORWARD_CONNECT_S)
-        url = owner.api + request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        url = owner.api + path_as_sent(request)
         url += f"?{request.url.query}" if request.url.query else ""
         try:
             return await self.client.request(
@@ -196,7 +196,7 @@ def _relayed(request: Request, owner: Owner, answer: httpx.Response, body: bytes
     if owner.is_new and status == 204:  # noqa: PLR2004
         status, content = 201, body
     if status == 201:  # noqa: PLR2004
-        headers |= {"location": request.url.path, "content-type": "application/json"}
+        headers |= {"location": path_as_sent(request), "content-type": "application/json"}
     if not content:
         headers.pop("content-type", None)
     return Response(content, status, headers)
