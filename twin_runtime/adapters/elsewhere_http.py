@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OF_A_TWIN = re.compile(r"/api/(?:2/things|v1/twins)/([^/]+)")
+OF_A_TWIN = re.compile(r"/api/(?:2/things|v1/twins)/([^/]+)")
 
 
 class Elsewhere:
@@ -25,7 +25,7 @@ class Elsewhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._app
         if self._elsewhere and scope["type"] == "http":
-            found = _OF_A_TWIN.match(scope["path"])
+            found = OF_A_TWIN.match(scope["path"])
             name = found[1].removeprefix(f"{self._site}:") if found else ""
             if (api := self._elsewhere.get(name)) is not None:
                 answer = RedirectResponse(api + _target(scope), 307)

@@ -29,6 +29,7 @@ from twin_runtime.adapters.events_stream import EventsStream, add_events_stream
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
 from twin_runtime.adapters.history_http import States, Values, add_past_states, history_router
 from twin_runtime.adapters.job_process import JobProcess
+from twin_runtime.adapters.openapi_before import describe_what_stands_before
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
@@ -36,7 +37,7 @@ from twin_runtime.adapters.stream_http import add_thing_streams, cut_off_the_sta
 from twin_runtime.adapters.tokens import TokenGuard
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Effects, Machine, Send
-from twin_runtime.core.ids import StoreId
+from twin_runtime.core.ids import CLOUD, StoreId
 from twin_runtime.core.messages import Status
 from twin_runtime.core.thing import thing_of
 from twin_runtime.core.thing_description import Access
@@ -109,15 +110,14 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
             *(view, health, recorder.render, config.site),
             *(lambda: clock.now().wall_ms, access_of(config, config.http.advertise or "")),
         )
-        _stand_before(app, machine, config)
+        _stand_before(app, service.identity, machine, config)
         cut_off_the_stalled(listener)
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         _add_past(app, service, store, view, config.site)
-        inbox = Inbox()
+        inbox, threads = Inbox(), BlobThreads()
         questions = Questions(inbox.push, inbox.withdraw)
         if service.routes is not None:
             app.include_router(service.routes(questions, store))
-        threads = BlobThreads()
         blobs = BlobTransport(
             *(bus, service.identity, files),
             tell=inbox.push,
@@ -173,8 +173,12 @@ def access_of(config: ServiceConfig, http: str) -> Access:
     return Access(http, f"{config.bus.scheme}://{host}:{config.bus.port}", has_token=has_token)
 
 
-def _stand_before(app: FastAPI, machine: ServiceMachine, config: ServiceConfig) -> None:
+def _stand_before(
+    app: FastAPI, identity: str, machine: ServiceMachine, config: ServiceConfig
+) -> None:
     """What every request passes: the token first, then who sends it elsewhere."""
+    has_token = config.http.secret is not None
+    describe_what_stands_before(app, sends_on=identity != CLOUD, has_token=has_token)
     app.add_middleware(Elsewhere, elsewhere=machine.elsewhere, site=config.site)
     if config.http.secret is not None:
         app.add_middleware(TokenGuard, token=config.http.secret)

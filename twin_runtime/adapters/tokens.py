@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from twin_runtime.adapters.ditto_http import Json
 from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class TokenGuard:
@@ -26,7 +26,7 @@ class TokenGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._app
-        if scope["type"] == "http" and scope["method"] not in _READING:
+        if scope["type"] == "http" and scope["method"] not in READING:
             request = Request(scope)
             said = request.headers.get("authorization")
             if said is None:
