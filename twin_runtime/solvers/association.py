@@ -117,7 +117,7 @@ def place(slot: Slot, edge: Integers) -> Placement:
     row = (host + slot.edges * np.arange(slot.worlds)[:, None]).ravel()
     order = np.argsort(row, kind="stable")
     row = row[order]
-    first = np.flatnonzero(np.diff(row, prepend=-1))
+    first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
     best = allocate(_edges(slot, order, row % slot.edges, first))
     share = np.empty(host.size)
     share[order] = best.share

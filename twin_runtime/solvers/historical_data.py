@@ -79,7 +79,7 @@ class Edges:
     @property
     def sizes(self) -> Integers:
         """How many twins each edge has."""
-        sizes: Integers = np.diff(self.first, append=len(self.new_samples))
+        sizes: Integers = np.append(self.first[1:], len(self.new_samples)) - self.first
         return sizes
 
 
