@@ -55,7 +55,8 @@ def run(policy: str, seeds: Sequence[int]) -> Iterator[Row]:
         yield from bound_rows(seeds, SLOTS)
     for name in ("T2", "causal", "BAL"):
         if (name, policy) in GAPS:
-            yield from gap_rows(name, policy, seeds, GAP_SLOTS)
+            for path in dict.fromkeys((policy, "nearest")):
+                yield from gap_rows(name, policy, seeds, GAP_SLOTS, path)
     for name in ("T2", "BAL"):
         if (name, policy) in HORIZON:
             yield from horizon_rows(name, policy, seeds, HORIZON_SLOTS)
@@ -93,10 +94,10 @@ def bound_rows(seeds: Sequence[int], slots: int) -> Iterator[Row]:
         yield Row.of((NAME, "bound", f"any S={edges}", "gain"), means, reference)
 
 
-def gap_rows(name: str, policy: str, seeds: Sequence[int], slots: int) -> Iterator[Row]:
-    """How far a policy's gain is below the best of a slot, along its own path."""
+def gap_rows(name: str, policy: str, seeds: Sequence[int], slots: int, path: str) -> Iterator[Row]:
+    """How far a policy's gain is below the best of a slot, where twins are put as `path` does."""
     found = [
-        np.concatenate([gaps(name, policy, budget, seed, slots) for budget in GAP_BUDGETS])
+        np.concatenate([gaps(name, policy, budget, seed, slots, path) for budget in GAP_BUDGETS])
         for seed in seeds
     ]
     measured = {
@@ -104,12 +105,13 @@ def gap_rows(name: str, policy: str, seeds: Sequence[int], slots: int) -> Iterat
         "gap_max": [float(gap.max()) for gap in found],
         "exact_share": [float((gap < 1e-9).mean()) for gap in found],
     }
+    scenario = f"{name} U=8 S=4" + ("" if path == policy else f" after {path}")
     for metric in GAP_METRICS:
         reference = GAPS[name, policy].get(metric)
-        yield Row.of((NAME, policy, f"{name} U=8 S=4", metric), measured[metric], reference)
+        yield Row.of((NAME, policy, scenario, metric), measured[metric], reference)
 
 
-def gaps(name: str, policy: str, budget: float, seed: int, slots: int) -> Array:
+def gaps(name: str, policy: str, budget: float, seed: int, slots: int, path: str) -> Array:
     """The gap in each slot."""
     environment = Environment(PROBLEM, small(name, 8, 4, budget), seed)
     generator = np.random.default_rng([seed, 1])
@@ -117,11 +119,16 @@ def gaps(name: str, policy: str, budget: float, seed: int, slots: int) -> Array:
     for _ in range(slots):
         state = environment.state
         best = POLICIES["oracle"](state, generator)
-        mine = _wide(state, generator) if policy == "wide" else POLICIES[policy](state, generator)
+        mine = _decided(policy, state, generator)
         worse, better = (PROBLEM.cost(state, action).total[0] for action in (mine, best))
         found.append(worse - better)
-        environment.step(mine)
+        environment.step(mine if path == policy else _decided(path, state, generator))
     return np.array(found)
+
+
+def _decided(policy: str, state: State, generator: np.random.Generator) -> Action:
+    decide = _wide if policy == "wide" else POLICIES[policy]
+    return decide(state, generator)
 
 
 def horizon_rows(name: str, policy: str, seeds: Sequence[int], slots: int) -> Iterator[Row]:

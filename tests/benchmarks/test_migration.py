@@ -47,10 +47,12 @@ def test_no_policy_passes_the_bound() -> None:
 
 
 def test_gaps_are_to_the_exact_placement() -> None:
-    rows = {row.metric: row for row in gap_rows("BAL", "wide", (0,), 2)}
+    rows = {row.metric: row for row in gap_rows("BAL", "wide", (0,), 2, "wide")}
     assert 0 <= rows["gap_mean"].mean <= rows["gap_max"].mean < 0.01
     assert rows["exact_share"].reference_value == GAPS["BAL", "wide"]["exact_share"]
-    assert next(iter(gap_rows("BAL", "nearest", (0,), 2))).mean > 0
+    after = next(iter(gap_rows("BAL", "nearest", (0,), 2, "wide")))
+    assert after.scenario == "BAL U=8 S=4 after wide"
+    assert after.mean > 0
 
 
 def test_looking_ahead_lies_between_deciding_at_once_and_the_bound() -> None:
