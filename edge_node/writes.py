@@ -130,11 +130,13 @@ class Writes:
                 self._twins.past.edited(after, now.wall_ms)
 
     def stabilised(self, order: Stable, fx: Effects) -> None:
-        """The cloud has stored checkpoints: tell who waits for them."""
+        """The cloud has stored checkpoints: tell who waits for them. A later epoch proves nothing:
+        it may have begun from a checkpoint before the write."""
         if not self._waiting:
             return
         reached = {mark.twin: (mark.epoch, mark.revision) for mark in order.marks}
         for number, wanted in list(self._waiting.items()):
-            if reached.get(wanted.twin, (0, 0)) >= (wanted.epoch, wanted.revision):
+            epoch, revision = reached.get(wanted.twin, (0, 0))
+            if epoch == wanted.epoch and revision >= wanted.revision:
                 del self._waiting[number]
                 fx.answers.append(Answer(number))

@@ -225,6 +225,15 @@ def test_who_asks_for_what_is_stable_already_is_answered_by_the_next_mark() -> N
     assert edge.handle(stable(1)).answers == [Answer(8)]
 
 
+def test_g8_a_checkpoint_of_a_later_owner_proves_nothing_about_a_write_before_it() -> None:
+    edge = owning("d-1")
+    edge.handle(put(ROOM, 1), Asked(8, AwaitStable("d-1", 1, 1)))
+    edge.handle(release(epoch=2))
+    edge.own("d-1", epoch=3)
+    edge.handle(put(ROOM, 2))
+    assert edge.handle(stable(1, epoch=3)).answers == []
+
+
 def test_g7_no_more_wait_for_checkpoints_than_may_ask() -> None:
     edge = owning("d-1")
     edge.handle(*(Asked(n, AwaitStable("d-1", 1, 0)) for n in range(QUESTIONS_MAX + 1)))
