@@ -1,6 +1,7 @@
 """Node-RED, as it is installed, subscribes to the topic of a twin."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,26 +14,24 @@ from tests.clients.node import HERE, missing
 from tests.clients.site import Site
 from tests.system.rig import wait_for
 from twin_runtime.adapters.broker import free_port
-from twin_runtime.core import topics
 
 pytestmark = [pytest.mark.system, pytest.mark.clients, pytest.mark.nightly]
 
+PAGE = HERE.parents[1] / "docs/clients.md"
 NODE_RED = HERE / "node_red"
 STARTED_S = 90.0  # it loads three hundred packages
 STOPPED_S = 20.0
 
 
-def flow(port: int, topic: str, file: Path) -> list[dict[str, Any]]:
-    """From the topic of a twin to a line of a file, as its editor would draw it."""
-    heard = {"id": "heard", "type": "mqtt in", "z": "tab", "broker": "bus", "topic": topic}
-    written = {"id": "written", "type": "file", "z": "tab", "filename": str(file)}
-    broker = {"id": "bus", "type": "mqtt-broker", "broker": "127.0.0.1", "port": str(port)}
-    return [
-        {"id": "tab", "type": "tab", "label": "A twin"},
-        {**broker, "protocolVersion": "4", "keepalive": "60", "cleansession": True},
-        {**heard, "qos": "0", "datatype": "utf8", "wires": [["written"]]},
-        {**written, "filenameType": "str", "appendNewline": True, "overwriteFile": "false"},
-    ]
+def flow(port: int, file: Path) -> list[dict[str, Any]]:
+    """What docs/clients.md has for its editor; shown are lines of a file."""
+    found = re.search(r"^```json\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    nodes = {node["id"]: node for node in json.loads(found[1])}
+    nodes["bus"]["port"] = str(port)
+    written = {"type": "file", "filename": str(file), "filenameType": "str"}
+    nodes["shown"] |= {**written, "appendNewline": True, "overwriteFile": "false"}
+    return list(nodes.values())
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def test_it_consumes_a_twin_as_it_changes(open_site: Site, tmp_path: Path) -> No
     if why := missing(NODE_RED):
         pytest.skip(f"{why} nightly")
     twin, file = open_site.rig.devices[0], tmp_path / "heard.jsonl"
-    nodes = flow(open_site.rig.broker.port, topics.twin(twin), file)
+    nodes = flow(open_site.rig.broker.port, file)
     with node_red(tmp_path, nodes):
         wait_for(
             "three states of the twin",
