@@ -58,9 +58,7 @@ async def inline(work: Callable[[], None]) -> None:
     work()
 
 
-def called_ms(
-    store: SqliteStore, *pushes: tuple[float, Event], hurry: bool = False
-) -> list[float]:
+def called_ms(store: SqliteStore, *pushes: tuple[float, Event], hurry: bool = False) -> list[float]:
     """When the machine is called, if these events come at these times (ms)."""
     machine, inbox = Idle(hurry=hurry), Inbox()
 

@@ -13,24 +13,23 @@ def answers_s(port: int, path: str, connections: int, count: int) -> float:
     """How long `count` GETs of `path` take to be answered, all with 200."""
     ask = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\r\n".encode()
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        asked = 0
-        for _ in range(connections):
-            each = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(connections)
+        ]
+        for each in opened:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            selector.register(each, selectors.EVENT_READ)
+            selector.register(each, selectors.EVENT_READ, each)
         began_s = time.monotonic()
-        for key in list(selector.get_map().values()):
-            key.fileobj.sendall(ask)  # type: ignore[union-attr]
-            asked += 1
-        answered = 0
+        for each in opened:
+            each.sendall(ask)
+        asked, answered = len(opened), 0
         while answered < count:
             for key, _ in selector.select():
-                each = key.fileobj
-                assert isinstance(each, socket.socket)
-                _take(each)
+                _take(key.data)
                 answered += 1
                 if asked < count:
-                    each.sendall(ask)
+                    key.data.sendall(ask)
                     asked += 1
         return time.monotonic() - began_s
 
