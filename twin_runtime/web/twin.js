@@ -161,6 +161,7 @@ class Features {
     const { value, observed_ms, quality = "" } = thing.features[name].properties ?? {};
     const [amount, unit] = scaled(value, row.unitText);
     say(row.value, valueText(amount));
+    mark(row.value, "type", typeof amount);
     say(row.unit, unit);
     say(row.age, observed_ms ? age(now() - observed_ms) : "never");
     say(row.quality, quality);
