@@ -263,14 +263,20 @@ def test_long_names_and_long_waits_stay_within_a_telephone(browser: Browser, sit
         thing["features"]["w" * 64] = {"properties": {"value": "W" * 500, "observed_ms": 1}}
         thing["features"]["huge"] = {"properties": {"value": 1e300, "observed_ms": 1}}
     edges = httpx.get(f"{site}api/v1/edges").json()
-    named = [{**edge, "edge": "e-" + "w" * 62} for edge in edges]
+    renamed = [{**edge, "edge": "e-" + "w" * 62} for edge in edges]
     with looking(browser, f"{site}#/events", width=390) as page:
         page.route(re.compile("api/2/things.limit"), lambda route: route.fulfill(json=things))
-        page.route(re.compile("api/v1/edges$"), lambda route: route.fulfill(json=named))
+        page.route(re.compile("api/v1/edges$"), lambda route: route.fulfill(json=renamed))
         page.reload()
-        for view in ("", "twins", f"twins/{TWIN}", "health"):
+        for view, named in {
+            "": ".edge text",
+            "twins": ".rows .row",
+            f"twins/{TWIN}": "#target option",
+            "health": ".processes tbody tr",
+        }.items():
             page.goto(f"{site}#/{view}")
             expect(page.locator("#link")).to_have_text("Live")
+            expect(page.locator(named).first).to_be_attached()
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
     with looking(browser, f"{site}#/health", width=390) as page:
         page.route(re.compile("/api/"), lambda route: route.abort())

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,7 +132,9 @@ def test_move_waits_until_the_twin_is_there(rig: Rig, monkeypatch: pytest.Monkey
     back = json.loads(moved(source, "--json").stdout)
     assert (back["to"], back["epoch"], back["from"]) == (source, 3, target)
     monkeypatch.setattr(twin_commands, "_MOVE_WAIT_S", 0.2)
-    rig.kill(target)
+    stands_still = next(edge for edge in rig.edges if edge.name == target)
+    stands_still.send_signal(signal.SIGSTOP)
     late = moved(target)
+    stands_still.send_signal(signal.SIGCONT)
     assert late.exit_code == 1
     assert f"{twin} is not on {target} after 0.2 s: the move goes on by itself" in late.stderr

@@ -32,13 +32,15 @@ ARGUMENT = "a-folder/config.toml"
 @contextmanager
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A process with `ARGUMENT` in its command line."""
-    command = [sys.executable, "-c", "import time\nwhile True: time.sleep(60)", ARGUMENT]
-    process = subprocess.Popen(command)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    sleeps = "import time\nprint(flush=True)\nwhile True: time.sleep(60)"
+    command = [sys.executable, "-c", sleeps, ARGUMENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # while it is being started, its command line may be empty
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def named(process: subprocess.Popen[bytes]) -> ProcessName:
