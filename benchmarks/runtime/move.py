@@ -39,7 +39,7 @@ class Scale:
 
     residents: int = 1_000
     resident_period_s: float = 10.0
-    movers: int = 20
+    movers: int = 5  # 250 reports/s: more, and the machine would not be idle
     mover_period_s: float = 0.02
     moves: int = 400
     moves_per_s: float = 10.0
