@@ -23,6 +23,7 @@ from twin_runtime.adapters.bus_tls import tls_context
 from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.collector import collect_daily, spare_the_old
 from twin_runtime.adapters.config import BusConfig, HttpConfig
+from twin_runtime.adapters.cross_site import CrossSiteGuard
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.events_stream import EventsStream, add_events_stream
@@ -176,12 +177,13 @@ def access_of(config: ServiceConfig, http: str) -> Access:
 def _stand_before(
     app: FastAPI, identity: str, machine: ServiceMachine, config: ServiceConfig
 ) -> None:
-    """What every request passes: the token first, then who sends it elsewhere."""
+    """What every request passes: where it comes from, the token, who sends it elsewhere."""
     has_token = config.http.secret is not None
     describe_what_stands_before(app, sends_on=identity != CLOUD, has_token=has_token)
     app.add_middleware(Elsewhere, elsewhere=machine.elsewhere, site=config.site)
     if config.http.secret is not None:
         app.add_middleware(TokenGuard, token=config.http.secret)
+    app.add_middleware(CrossSiteGuard)
 
 
 def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:

@@ -15,6 +15,7 @@ from twin_runtime.adapters.ditto_http import Json
 from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADVICE = "Send the token of the [http] table as Authorization: Bearer TOKEN."
 
 
 class TokenGuard:
@@ -30,14 +31,16 @@ class TokenGuard:
             request = Request(scope)
             said = request.headers.get("authorization")
             if said is None:
-                answer = _refused(request, 401, "unauthenticated", "Writing needs a token.")
+                text = "Writing needs a token."
+                answer = refused_write(request, 401, "unauthenticated", text, _ADVICE)
             elif not compare_digest(said.encode(), self._expected):
-                answer = _refused(request, 403, "forbidden", "This token is not the one.")
+                text = "This token is not the one."
+                answer = refused_write(request, 403, "forbidden", text, _ADVICE)
         await answer(scope, receive, send)
 
 
-def _refused(request: Request, status: int, code: str, text: str) -> Response:
-    advice = "Send the token of the [http] table as Authorization: Bearer TOKEN."
+def refused_write(request: Request, status: int, code: str, text: str, advice: str) -> Response:
+    """Why `request` may not write, in the words of whichever dialect it speaks."""
     if request.url.path.startswith(OUR_PREFIX):
         answer = problem(status, code, f"{text} {advice}")
     else:
