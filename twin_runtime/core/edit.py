@@ -169,7 +169,8 @@ def _wishes(features: Any) -> dict[str, Any]:
 
 def _object(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _No("invalid", f"{what}: an object is wanted, not {str(value)[:40]!r}")
+        said = messages.dump(value).decode()[:40]
+        raise _No("invalid", f"{what}: an object is wanted, not {said}")
     return value
 
 
