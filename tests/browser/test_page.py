@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from urllib.parse import quote
 
 import httpx
@@ -99,6 +100,25 @@ def test_health_is_told_of_each_process_and_of_one_that_does_not_answer(
         expect(processes.filter(has_text="e-1")).to_contain_text("ready")
 
 
+def test_twins_of_an_edge_that_is_called_lost_are_seen_to_fail_over(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, site) as page:
+        expect(total(page, "Live")).to_have_text("12")
+        owner = httpx.get(f"{site}api/v1/twins/{TWIN}").json()["owner"]
+        target = {"e-1": "e-2", "e-2": "e-1"}[owner]
+        before = int(total(page, "Failovers").inner_text())
+        rig.kill(owner)
+        httpx.post(f"{site}api/v1/edges/{owner}/lost").raise_for_status()
+        expect(page.get_by_text(f"{owner} was called lost").first).to_be_visible()
+        expect(page.get_by_text(f"fails over from {owner} to {target}").first).to_be_visible()
+        expect(total(page, "Failovers")).not_to_have_text(str(before))
+        expect(edge_row(page, owner)).to_contain_text("lost")
+        rig.start(owner)
+        expect(edge_row(page, owner)).to_contain_text("serving")
+        expect(total(page, "Live")).to_have_text("12")
+
+
 def test_a_twin_that_is_moved_from_the_page_is_seen_to_arrive(browser: Browser, site: str) -> None:
     with looking(browser, f"{site}#/twins/{TWIN}") as page:
         source = fact(page, "Edge").inner_text()
@@ -138,6 +158,23 @@ def test_a_desired_value_is_set_and_followed_until_it_is_done(browser: Browser, 
         expect(steps).to_have_text(re.compile("pending.*accepted.*done"))
         expect(row.locator('[aria-current="step"]')).to_have_text("done")
         expect(row.locator(".value")).to_have_text("0.7")
+
+
+def test_a_device_that_stands_still_is_stale_and_what_is_wanted_of_it_pending_until_it_goes_on(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, f"{site}#/twins/{TWIN}") as page:
+        expect(fact(page, "Condition")).to_have_text("live")
+        rig.agent.send_signal(signal.SIGSTOP)
+        row = page.locator("tbody tr", has_text="sample_period_s")
+        row.get_by_role("button", name="Set sample_period_s").click()
+        page.get_by_label("New value of sample_period_s").fill("0.6")
+        page.get_by_label("New value of sample_period_s").press("Enter")
+        expect(row.locator('[aria-current="step"]')).to_have_text("pending")
+        expect(fact(page, "Condition")).to_have_text("stale")
+        rig.agent.send_signal(signal.SIGCONT)
+        expect(row.locator('[aria-current="step"]')).to_have_text("done")
+        expect(fact(page, "Condition")).to_have_text("live")
 
 
 def test_a_desired_value_that_no_device_takes_is_said_to_be_rejected(
@@ -287,6 +324,14 @@ def test_long_names_and_long_waits_stay_within_a_telephone(browser: Browser, sit
 
 
 # --- what others write is only ever text -----------------------------------------------------
+
+
+def test_a_page_of_another_site_cannot_drain_an_edge(site: str, rig: Rig) -> None:
+    for server in (rig.cloud, rig.edges[0]):
+        address = f"http://127.0.0.1:{server.settings['http']['port']}/api/v1/edges/e-1/drain"
+        answer = httpx.post(address, headers={"origin": "https://elsewhere.example"})
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:diten:cross_site")
+
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
