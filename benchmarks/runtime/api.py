@@ -55,7 +55,7 @@ async def run(folder: Path, scale: Scale) -> list[Target]:
             )
         async with _devices(system, scale.devices):
             targets += await api_reads.run(system, TWIN, scale.read_turns, scale.reads)
-            targets.append(await _fan_out(system, scale))
+            targets += await _fan_out(system, scale)
         async with _devices(system, scale.shown):
             targets.append(await asyncio.to_thread(_first_paint, system.cloud, scale))
         await api_search.load(system, scale.searched - scale.shown)
@@ -89,7 +89,7 @@ def _first_paint(cloud: Role, scale: Scale) -> Target:
     return page.target(cloud.url(""), scale.loads, scale.look_ms)
 
 
-async def _fan_out(system: System, scale: Scale) -> Target:
+async def _fan_out(system: System, scale: Scale) -> list[Target]:
     alone = Stopwatch(system.edge.child)
     await asyncio.sleep(scale.measured_s)
     idle = alone.flow(1)
@@ -103,7 +103,11 @@ async def _fan_out(system: System, scale: Scale) -> Target:
         listeners.go()
         delivered = int(await listeners.line())
         flow = watch.flow(max(delivered, 1))
-    return Target("api/fan-out", _cores(flow), "cores", Bar("<=", 1.0), _said(flow, idle, scale))
+    share = flow.rate / (scale.devices * scale.readers)  # each reports once a second
+    return [
+        Target("api/fan-out", _cores(flow), "cores", Bar("<=", 1.0), _said(flow, idle, scale)),
+        Target("api/fan-out heard", share, "of all", Bar(">=", 0.95), "events, by their readers"),
+    ]
 
 
 def _said(flow: Flow, idle: Flow, scale: Scale) -> str:
