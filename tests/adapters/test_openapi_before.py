@@ -41,6 +41,12 @@ def test_an_edge_may_send_on_whoever_asks_for_a_twin() -> None:
     assert answers(described(sends_on=False, has_token=False), "get", FEATURES) == set()
 
 
+def test_no_operation_promises_what_only_the_framework_would_answer() -> None:
+    description = described(sends_on=False, has_token=False)
+    assert set(description["paths"][FEATURES]["get"]["responses"]) == {"200"}
+    assert description.get("components", {}).get("schemas", {}) == {}
+
+
 @pytest.mark.parametrize("method, path", [("put", FEATURES), ("post", "/api/v1/moves")])
 def test_a_write_says_that_it_needs_the_token(method: str, path: str) -> None:
     guarded = described(sends_on=False, has_token=True)

@@ -2,6 +2,7 @@
 
 a former owner   may answer 307 on each path of a twin (`elsewhere_http.py`)
 a token          is wanted by each write: 401 without one, 403 with another (`tokens.py`)
+a bad parameter  is a 400, and not what FastAPI would answer by itself (`ditto_http.py`)
 """
 
 from typing import Any, Final
@@ -34,8 +35,11 @@ def describe_what_stands_before(app: FastAPI, *, sends_on: bool, has_token: bool
 def _complete(description: dict[str, Any], *, sends_on: bool, has_token: bool) -> None:
     if has_token:
         description.setdefault("components", {})["securitySchemes"] = {"token": _BEARER}
+    for schema in ("HTTPValidationError", "ValidationError"):
+        description.get("components", {}).get("schemas", {}).pop(schema, None)
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
+            operation["responses"].pop("422", None)
             if sends_on and OF_A_TWIN.match(path):
                 operation["responses"]["307"] = _SENT_ON
             if has_token and method.upper() not in READING:

@@ -211,9 +211,11 @@ def _write(router: APIRouter, method: str, path: str, endpoint: Any) -> None:
     content: dict[str, Any] = {name: {"schema": {}} for name in sorted(_TYPES.get(method, ()))}
     asked: dict[str, Any] = {"parameters": [_TIMEOUT] if method == "POST" else _CONDITIONS}
     if content:
-        asked["requestBody"] = {"required": True, "content": content}
+        # A command may come without arguments.
+        asked["requestBody"] = {"required": method != "POST", "content": content}
     said: dict[int | str, dict[str, Any]] = {
-        status: {"model": DittoError} for status in (400, 403, 404, 408, 409, 412, 413, 415, 503)
+        status: {"model": DittoError}
+        for status in (400, 403, 404, 408, 409, 412, 413, 415, 502, 503)
     }
     router.add_api_route(
         path,
