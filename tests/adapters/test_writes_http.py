@@ -189,6 +189,31 @@ def test_g9_bad_input_has_one_clear_answer(
         assert len(answer.content) < 1_000
 
 
+@pytest.mark.parametrize(
+    "patch, status",
+    [
+        ("null", 400),
+        ('"x"', 400),
+        ("[]", 400),
+        ("{", 400),
+        ('{"attributes": 1}', 400),
+        ('{"nothing": {}}', 400),
+        ('{"features": {"mode": {"properties": {"value": 1}}}}', 403),
+        ('{"features": {"none": {"desiredProperties": {"value": 1}}}}', 404),
+    ],
+)
+def test_g9_a_malformed_patch_has_one_clear_answer_and_changes_nothing(
+    site: Site, patch: str, status: int
+) -> None:
+    before = site.does("GET", THING).content
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = site.does("PATCH", THING, content=patch, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"status", "error", "message", "description"}
+    assert "None" not in answer.text  # of Python
+    assert site.does("GET", THING).content == before
+
+
 @pytest.mark.parametrize("name", ["%E6%B8%A9%E5%BA%A6", "a%20b", "%F0%9B%AD%8C", "a%3Fb"])
 def test_an_attribute_of_any_name_is_found_at_the_address_that_is_given(
     site: Site, name: str
