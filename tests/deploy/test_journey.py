@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -138,3 +139,34 @@ def test_move_waits_until_the_twin_is_there(rig: Rig, monkeypatch: pytest.Monkey
     stands_still.send_signal(signal.SIGCONT)
     assert late.exit_code == 1
     assert f"{twin} is not on {target} after 0.2 s: the move goes on by itself" in late.stderr
+
+
+@pytest.mark.system
+def test_what_is_patched_is_carried_out_and_a_feature_has_a_past(rig: Rig) -> None:
+    api = f"http://127.0.0.1:{rig.cloud.settings['http']['port']}"
+    twin = rig.devices[0]
+
+    def said(verb: str, *words: str) -> str:
+        told = CliRunner().invoke(twin_commands.twin, [verb, twin, *words, "--api", api])
+        assert told.exit_code == 0, told.stderr
+        return told.stdout
+
+    def thing() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(said("get", "--json"))
+        return found
+
+    said("patch", "place/room=north", "--desired", "sample_period_s=0.3")
+    assert thing()["attributes"]["place"] == {"room": "north"}
+    period = "sample_period_s"
+    wait_for("done", lambda: thing()["features"][period]["desiredState"]["state"] == "done")
+    wait_for("reported", lambda: thing()["features"][period]["properties"]["value"] == 0.3)
+
+    def past() -> list[Any]:
+        lines = said("history", "temperature_c", "--json").splitlines()
+        return [json.loads(line) for line in lines]
+
+    wait_for("a past", lambda: len(past()) > 3)
+    times_ms, values, qualities = zip(*past(), strict=True)
+    assert list(times_ms) == sorted(times_ms)
+    assert all(isinstance(value, float) for value in values)
+    assert set(qualities) == {"good"}
