@@ -28,6 +28,7 @@ EXPOSURE_MAX = 2.0  # of 10; systemd calls 2 and less OK
 ANSWERED_S = 30.0
 BEATS_WAITING_MAX = 20  # what a datagram socket holds before its reader looks is less
 EDGE = 'id = "e-1"\ndata_dir = "{folder}"\n[bus]\nport = 1\n[http]\nport = 0\n'
+CLOUD = 'data_dir = "{folder}"\n[bus]\nport = 1\n[http]\nport = 0\n'
 DEVICE = 'id = "d-1"\ndata_dir = "{folder}"\n[bus]\nport = 1\n'
 
 
@@ -70,7 +71,9 @@ def is_silent(heard: socket.socket) -> bool:
     return False
 
 
-@pytest.mark.parametrize("role, config", [("edge_node", EDGE), ("device_agent", DEVICE)])
+@pytest.mark.parametrize(
+    "role, config", [("cloud", CLOUD), ("edge_node", EDGE), ("device_agent", DEVICE)]
+)
 def test_a_role_says_that_it_is_ready_then_that_it_lives_then_that_it_stops(
     role: str, config: str, tmp_path: Path
 ) -> None:
