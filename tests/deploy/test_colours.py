@@ -52,7 +52,12 @@ def on_a_terminal(api: str, *arguments: str, **told: str) -> str:
 def in_a_pipe(api: str, *arguments: str, **told: str) -> str:
     environ = environment(api, **told)
     return subprocess.run(
-        [DITEN, *arguments], capture_output=True, text=True, timeout=ENDED_S, check=True, env=environ
+        [DITEN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=ENDED_S,
+        check=True,
+        env=environ,
     ).stdout
 
 
