@@ -47,9 +47,11 @@ def doctor(
     **tls: Path | None,
 ) -> None:
     """Check this machine, and what else is named: a data directory, a broker, an API."""
-    from deploy import doctor_broker, doctor_machine, doctor_mosquitto
+    from deploy import doctor_api, doctor_broker, doctor_machine, doctor_mosquitto
+    from deploy.doctor_ports import check_ports
+    from deploy.doctor_versions import check_versions
 
-    findings = doctor_machine.check_machine()
+    findings = [*check_versions(), *doctor_machine.check_machine(), *check_ports()]
     for folder in folders:
         findings += doctor_machine.check_disk(folder)
     if mosquitto is not None:
@@ -57,7 +59,7 @@ def doctor(
     if bus:
         findings += asyncio.run(doctor_broker.check_broker(_broker(bus, tls)))
     if api:
-        findings += doctor_machine.check_api(api.rstrip("/"))
+        findings += doctor_api.check_api(api.rstrip("/"))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -8,12 +8,13 @@ not grant.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import NamedTuple
 
 from deploy.doctor_finding import Finding
+from deploy.doctor_versions import check_mosquitto
 from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
 from twin_runtime.adapters.bus_tls import tls_context
 from twin_runtime.adapters.config import BusConfig
@@ -48,7 +49,7 @@ async def check_broker(bus: BusConfig) -> list[Finding]:
         findings = [await _round_trip(about, broker), await _burst(broker)]
         if bus.certificate_file is None:  # with one, its name counts, and not those we would try
             findings.append(await _rules(broker))
-        return [*findings, await _itself(broker), _secured(bus)]
+        return [*findings, *await _itself(broker), _secured(bus)]
     except InvalidConfiguration as error:
         return [Finding(about, str(error), "wrong", "nothing was tried", "see deploy/mosquitto")]
     except Unavailable as error:
@@ -161,13 +162,17 @@ def _secured(bus: BusConfig) -> Finding:
     return Finding("TLS", "not spoken (--ca-file): for a network of the site's own")
 
 
-async def _itself(broker: _Broker) -> Finding:
+async def _itself(broker: _Broker) -> list[Finding]:
     async with _listening(broker, SELF, f"{SYSTEM}/#") as ear:
         await ear.until_end(SYSTEM_S)
     said = {message.topic: message.payload.decode(errors="replace") for message in ear.heard}
     known = {name: said[topic] for name, topic in KNOWN.items() if topic in said}
     if not known:
-        return Finding("broker itself", "says nothing of itself ($SYS)")
+        return [Finding("broker itself", "says nothing of itself ($SYS)")]
+    return [_drops(known), *check_mosquitto(known.get("version", ""))]
+
+
+def _drops(known: Mapping[str, str]) -> Finding:
     found = ", ".join(f"{name} {value}" for name, value in known.items())
     if known.get("dropped", "0") == "0":
         return Finding("broker itself", found)

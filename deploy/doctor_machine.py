@@ -1,21 +1,14 @@
-"""What `diten doctor` asks of a machine: versions, limits, memory, clock, disk, and an API."""
+"""What `diten doctor` asks of a machine: limits, memory, clock, disk."""
 
+import ctypes
 import os
-import platform
 import resource
 import shutil
-import socket
 import tempfile
 import time
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from http.client import HTTPException
-from importlib.metadata import version
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import IO
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 import psutil
 
@@ -30,18 +23,16 @@ DISK_FULL_BYTES = 16 * MIB  # a commit needs room for its log
 FSYNCS = 20
 FSYNC_SLOW_S = 0.05  # the acknowledgements' target at the 99th percentile is 60 ms
 FSYNC_TOO_SLOW_S = 0.3  # DitenCommitsSlow
-SKEW_S_MAX = 5.0  # HTTP says the time in seconds
-ANSWERED_S = 5.0
-SAID_BYTES_MAX = 200
 LARGEST = 3
-PORTS = {1883: "MQTT", 8420: "the cloud's", 8421: "an edge's"}
 FILES_MAX = 10_000  # looked at in a data directory
-SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
+BORN_S = 1_735_689_600  # 2025: before diten was, so this clock was never set
+TIMEX_BYTES = 512  # `struct timex` takes 208
+TIME_ERROR = 5  # adjtimex(2): nobody synchronizes it
 
 
 def check_machine() -> list[Finding]:
     """What any of diten's processes needs."""
-    return [_versions(), _open_files(), _memory(), _clock(), _ports()]
+    return [_open_files(), _memory(), _clock()]
 
 
 def check_disk(folder: Path) -> list[Finding]:
@@ -55,39 +46,6 @@ def check_disk(folder: Path) -> list[Finding]:
         costs = "the process ends at its start with code 3"
         return [Finding(about, f"{error.strerror}", "wrong", costs, do)]
     return findings
-
-
-def check_api(url: str) -> list[Finding]:
-    """An edge or the cloud: there, ready, and of the same time as this machine."""
-    try:
-        status, said, date = _asked(f"{url}/readyz")
-    except (OSError, ValueError, HTTPException) as error:
-        do = "start it; see `[http]` in its configuration, and the firewall between"
-        return [Finding(url, str(error) or type(error).__name__, "wrong", "nobody reads twins", do)]
-    return [_ready(url, status, said), *_skew(url, date)]
-
-
-def _asked(url: str) -> tuple[int, str, str | None]:
-    """Status, text and date of an answer, whatever it is. The standard library will do: a
-    device's install has nothing else."""
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"write http://HOST:PORT, not {url}")
-    opener = build_opener(ProxyHandler({}))  # reached directly, whatever the environment names
-    try:
-        with opener.open(url, timeout=ANSWERED_S) as answer:
-            return answer.status, _text(answer), answer.headers["date"]
-    except HTTPError as refused:
-        with refused:
-            return refused.code, _text(refused), refused.headers["date"]
-
-
-def _text(answer: IO[bytes]) -> str:
-    return answer.read(SAID_BYTES_MAX).decode(errors="replace").strip()
-
-
-def _versions() -> Finding:
-    found = f"diten {version('diten')}, Python {platform.python_version()}, {platform.machine()}"
-    return Finding("versions", found)
 
 
 def _open_files() -> Finding:
@@ -109,29 +67,27 @@ def _memory() -> Finding:
 
 
 def _clock() -> Finding:
-    if SYNCHRONIZED.exists():
-        return Finding("clock", "synchronized, as systemd-timesyncd says")
-    found = "nothing here says whether it is synchronized"
-    costs = "ages and charts are wrong by as much as it is; no promise of diten depends on it"
     do = "`timedatectl set-ntp true`, or chrony; --api compares it with another machine's"
+    if time.time() < BORN_S:
+        costs = "certificates are not valid yet, so nobody connects by TLS; ages are wrong"
+        found = f"it is {time.strftime('%Y-%m-%d', time.gmtime())} here"
+        return Finding("clock", found, "wrong", costs, do)
+    synchronized = _is_synchronized()
+    if synchronized:
+        return Finding("clock", "synchronized, as the kernel says")
+    unknown = "nothing here says whether it is synchronized"
+    found = unknown if synchronized is None else "nobody synchronizes it, as the kernel says"
+    costs = "ages and charts are wrong by as much as it is; no promise of diten depends on it"
     return Finding("clock", found, "warning", costs, do)
 
 
-def _ports() -> Finding:
-    """Who listens where diten's processes would by default: a hint, whoever it is."""
-    taken = [f"{port} ({what})" for port, what in PORTS.items() if _is_taken(port)]
-    found = f"in use: {', '.join(taken)}" if taken else f"{', '.join(map(str, PORTS))} are free"
-    return Finding("ports", found)
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def _is_synchronized() -> bool | None:
+    """What timesyncd, chrony and ntpd tell the kernel; None: it cannot be asked."""
+    asked = ctypes.create_string_buffer(TIMEX_BYTES)  # zeros: nothing is to be set
+    with suppress(AttributeError):  # not Linux
+        state: int = ctypes.CDLL(None).adjtimex(asked)
+        return None if state < 0 else state != TIME_ERROR
+    return None
 
 
 def _room(about: str, folder: Path) -> Finding:
@@ -179,24 +135,6 @@ def _durable(about: str, took_s: float) -> Finding:
     costs = "no acknowledgement is sooner; from 0.5 s on devices send again what has arrived"
     verdict: Verdict = "wrong" if took_s > FSYNC_TOO_SLOW_S else "warning"
     return Finding(about, found, verdict, costs, "an SSD, or an SD card of class A2")
-
-
-def _ready(url: str, status: int, said: str) -> Finding:
-    if status == HTTPStatus.OK:
-        return Finding(url, "ready")
-    costs = "it acknowledges nothing while it is not"
-    return Finding(url, f"not ready ({status}): {said}", "wrong", costs, "see its log")
-
-
-def _skew(url: str, date: str | None) -> list[Finding]:
-    if date is None:
-        return []
-    skew_s = time.time() - parsedate_to_datetime(date).timestamp()
-    found = f"this machine's is {abs(skew_s):.0f} s {'ahead' if skew_s > 0 else 'behind'}"
-    if abs(skew_s) <= SKEW_S_MAX:
-        return [Finding(f"clock of {url}", "the same as this machine's")]
-    costs = "ages and charts of twins are wrong by as much; no promise of diten depends on it"
-    return [Finding(f"clock of {url}", found, "warning", costs, "synchronize both (NTP)")]
 
 
 def _bytes(number: int) -> str:

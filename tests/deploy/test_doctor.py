@@ -104,7 +104,8 @@ def certificates(folder: Path, *names: str) -> None:
 def test_a_machine_that_works_has_nothing_wrong(tmp_path: Path) -> None:
     (tmp_path / "edge.sqlite").write_bytes(bytes(5_000_000))
     found = examined("--data-dir", tmp_path)
-    assert {"versions", "open files", "memory", "clock", "ports"} < set(found)
+    about = {"versions", "SQLite", "libraries", "open files", "memory", "clock", "ports"}
+    assert about < set(found)
     assert found[f"in {tmp_path}"]["found"] == "5 MB: edge.sqlite 5 MB"
 
 
@@ -252,8 +253,9 @@ def test_findings_are_a_table_for_people() -> None:
 
 def test_the_doctor_comes_to_a_board_that_has_a_device_agent_alone() -> None:
     program = (
-        "import sys, deploy.doctor, deploy.doctor_broker, deploy.doctor_machine, "
-        "deploy.doctor_mosquitto\n"
+        "import sys, deploy.doctor, deploy.doctor_api, deploy.doctor_broker, "
+        "deploy.doctor_machine, deploy.doctor_mosquitto, deploy.doctor_ports, "
+        "deploy.doctor_versions\n"
         "print(*{'fastapi', 'httpx', 'numpy', 'prometheus_client'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
