@@ -42,6 +42,12 @@ def panels() -> list[Panel]:
     return [panel for one in dashboards() for panel in one["panels"]]
 
 
+def variables(kind: str) -> dict[str, str]:
+    """What stands above the dashboards to choose from, or to fill in: its query by its name."""
+    found = [each for one in dashboards() for each in one.get("templating", {}).get("list", [])]
+    return {each["name"]: each["query"] for each in found if each["type"] == kind}
+
+
 def queries() -> list[dict[str, Any]]:
     return [target for panel in panels() for target in panel.get("targets", [])]
 
@@ -112,6 +118,15 @@ class Watched:
         assert answer["status"] == "success", (expression, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
+
+    def choices(self, query: str) -> set[str]:
+        """What Grafana offers for a variable: it asks for a label's values in this way."""
+        asked = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
+        assert asked is not None, query
+        path = f"/api/v1/label/{asked[2]}/values"
+        answer = self.prometheus.get(path, params={"match[]": asked[1]}).json()
+        assert answer["status"] == "success", (query, answer)
+        return set(answer["data"])
 
     def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + ANSWERED_S
@@ -212,6 +227,23 @@ def test_every_expression_of_a_dashboard_has_data_on_a_running_system(watched: W
 @pytest.mark.system
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+def test_the_edges_to_choose_from_are_those_that_run(watched: Watched) -> None:
+    asked = variables("query")
+    assert set(asked) == {"edge"}
+    assert set(variables("textbox")) == {"twin", "feature"}, "the others are filled in by hand"
+    watched.wait_for("twins that move, scraped", lambda: has_moved(watched))
+    assert {name: watched.choices(query) for name, query in asked.items()} == {
+        "edge": {"e-1", "e-2"}
+    }
+    one_edge = [each["expr"] for each in queries() if "$edge" in each.get("expr", "")]
+    assert one_edge
+    others = [expression.replace("$edge", "e-2") for expression in one_edge]
+    assert [each for each in map(filled, others) if not watched.ask(each)] == []
+
+
+@pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_every_rule_is_evaluated_on_a_running_system_and_no_critical_alert_fires(
     watched: Watched,
 ) -> None:
@@ -229,11 +261,13 @@ def test_every_rule_is_evaluated_on_a_running_system_and_no_critical_alert_fires
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_one_twin_is_asked_for_at_the_api_and_found(watched: Watched) -> None:
-    watched.wait_for("a core of this host", lambda: bool(cores(watched)))
+    watched.wait_for("the cores of this host", lambda: "d-core-0" in cores(watched))
     now_ms = time.time() * 1000
+    proposed = variables("textbox")
+    assert proposed["twin"] in cores(watched)
     filled_in = {
-        "${twin}": cores(watched)[0],
-        "${feature}": "cpu_load_ratio",
+        "${twin}": proposed["twin"],
+        "${feature}": proposed["feature"],
         "${__from}": f"{now_ms - 60_000:.0f}",
         "${__to}": f"{now_ms + 60_000:.0f}",
     }
