@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from twin_runtime.adapters.http_heads import Heads
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import HTTP_CONNECTIONS_MAX, HTTP_KEEPALIVE_S, HTTP_STOP_S
 
@@ -32,10 +33,11 @@ def bind(host: str, port: int) -> socket.socket:
 async def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve `app` on `listener` until cancelled; then let open requests end for at most
     `HTTP_STOP_S`, and close every connection and the socket."""
+    heads = Heads()
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=heads.connect,  # type: ignore[arg-type]  # it is called, as a class would be
             ws="none",
             lifespan="off",
             log_config=None,
@@ -48,9 +50,11 @@ async def serve(app: FastAPI, listener: socket.socket) -> None:
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+    watching = asyncio.create_task(heads.watch(), name="heads")
     try:
         await asyncio.shield(serving)
     finally:
+        watching.cancel()
         await _stop(server, serving)
         listener.close()
 

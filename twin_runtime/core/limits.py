@@ -32,6 +32,7 @@ OUTBOX_REPORTS_MAX = 10_000
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024  # the same bound for devices with large reports
 RETRY_FIRST_S = 0.5  # well above a healthy round trip (10 ms), below a human's patience
 RETRY_LAST_S = 8.0  # a fleet of 1,000 waiting devices costs an edge 125 messages/s
+OVERTAKEN_MAX = 2  # times an agent takes a larger session for its own past; then for another's
 
 # --- the shell ----------------------------------------------------------------------
 # Events handled in one go, and so rows in one commit. Only an edge that is behind has so
@@ -196,6 +197,8 @@ STREAM_STATES_BYTES_MAX = 16 * 1024 * 1024  # of things kept for readers who get
 STREAM_STALLED_S = 30.0  # a reader that takes nothing for so long is cut off
 BODY_STALLED_S = 30.0  # a body of which nothing comes for so long is given up
 HTTP_KEEPALIVE_S = 5  # an idle connection is closed after this
+HTTP_HEAD_S = 10.0  # a request whose head takes longer to come is given up, and its connection
+HTTP_HEADS_LOOK_S = 1.0  # between two looks for such ones: 1 ms for all connections
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
 QUESTIONS_MAX = 1_024  # requests that wait for a commit; more are answered 503
