@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 SHOWN_MS = 20_000  # noisy machines: an idle one shows a change within a second
+expect.set_options(timeout=SHOWN_MS)
 Scheme = Literal["light", "dark"]
 # What Chromium says of a request that was refused or could not be made, which tests provoke.
 _NETWORK = "Failed to load resource"

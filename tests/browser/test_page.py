@@ -9,13 +9,19 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.chromium import SHOWN_MS, Scheme, looking
+from tests.browser.chromium import Scheme, looking
 from tests.system.rig import Rig, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
-expect.set_options(timeout=SHOWN_MS)
 TWIN = "d-emulated-00001"
+DOT_AT = """() => {
+  const svg = document.querySelector('.site-map svg');
+  const dots = document.querySelector('.dots[data-condition=live]').getAttribute('d');
+  const [, x, y] = /^M(\\S+) (\\S+?)h/.exec(dots);
+  const at = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+  return [at.x, at.y];
+}"""
 
 
 def total(page: Page, name: str) -> Locator:
@@ -236,6 +242,20 @@ def test_twins_are_searched_and_sorted(browser: Browser, site: str) -> None:
         expect(rows.first).to_contain_text("d-emulated-00012")
         page.get_by_label("Condition").select_option("lost")
         expect(page.get_by_text("No twin is like that.")).to_be_visible()
+
+
+def test_a_twin_is_found_on_the_map_with_a_pointer_or_a_finger(browser: Browser, site: str) -> None:
+    with looking(browser, site) as page:
+        drawing = page.get_by_role("img", name=re.compile("12 twins and 2 edges"))
+        expect(drawing).to_be_visible()
+        x, y = page.evaluate(DOT_AT)
+        page.mouse.move(x, y)
+        expect(page.locator(".chosen text")).to_have_text(re.compile(r"d-emulated-\d{5}"))
+        page.mouse.move(5, 5)
+        expect(page.locator(".chosen")).to_be_hidden()
+        x, y = page.evaluate(DOT_AT)
+        drawing.dispatch_event("click", {"clientX": x, "clientY": y, "bubbles": True})
+        expect(page).to_have_url(re.compile("#/twins/d-emulated-"))
 
 
 def test_a_feature_has_a_chart_and_is_described_in_words(browser: Browser, site: str) -> None:

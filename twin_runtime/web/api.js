@@ -17,7 +17,9 @@ export class Refused extends Error {
 
 export async function get(path) {
   const response = await request(path, {});
-  return { body: await response.json(), next: nextPage(response) };
+  const body = parsed(await response.text());
+  if (body === null) throw new Refused(response.status, "The cloud's answer cannot be read: it is no JSON.");
+  return { body, next: nextPage(response) };
 }
 
 // Write JSON; the answer's status and body (null where it has none).

@@ -7,7 +7,7 @@
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { now } from "./api.js";
 import { el, replace, say } from "./dom.js";
-import { scaled, valueText, withUnit } from "./format.js";
+import { aligned, scaled, valueText, withUnit } from "./format.js";
 import { past, POINTS_MAX } from "./history.js";
 
 const SPANS = [["5 min", 300], ["1 h", 3600], ["24 h", 86_400], ["7 d", 604_800]];
@@ -113,7 +113,7 @@ export class Chart {
       width: Math.max(this.canvas.clientWidth, 200), height: HEIGHT, legend: { show: false },
       cursor: { y: false }, scales: { x: { range: () => this.#range() }, y: { range: spread } },
       series: [{}, { stroke: accent, width: 1.5, points: { size: 4 }, ...step }],
-      axes: [{ ...axis, values: (_, ticks, __, ___, step_s) => ticks.map((at) => clock(at, step_s)) }, { ...axis, size: 78, values: (_, ticks) => ticks.map((tick) => this.#tick(tick)) }],
+      axes: [{ ...axis, values: (_, ticks, __, ___, step_s) => ticks.map((at) => clock(at, step_s)) }, { ...axis, size: 78, values: (_, ticks) => this.#ticks(ticks) }],
       hooks: { setCursor: [(plot) => this.#pointed(plot.cursor.idx)] },
     }, broken(...this.#points), this.canvas);
   }
@@ -123,9 +123,9 @@ export class Chart {
     return [end - this.#span_s, end];
   }
 
-  #tick(value) {
-    if (this.#spec.type === "boolean") return Number.isInteger(value) ? String(Boolean(value)) : "";
-    return withUnit(value, this.#unit);
+  #ticks(ticks) {
+    if (this.#spec.type === "boolean") return ticks.map((tick) => (Number.isInteger(tick) ? String(Boolean(tick)) : ""));
+    return aligned(ticks, this.#unit);
   }
 
   #fit() {

@@ -39,9 +39,10 @@ export class DesiredCell {
     this.#key = key;
     if (this.shown.querySelector(".edit")) return; // somebody is writing
     const wished = this.#sending || desired !== undefined;
+    const held = this.shown.contains(document.activeElement);
     replace(this.shown, el("span", {}, wished ? `${withUnit(value, this.#unit)} ` : ""), wished ? steps(state) : null,
       this.#spec.writable ? this.#buttons(wished) : null, this.#problem ? el("span", { className: "reason", role: "alert" }, this.#problem) : null);
-    if (this.#leaves) this.shown.querySelector("button")?.focus();
+    if (this.#leaves || held) this.shown.querySelector("button")?.focus();
     this.#leaves = false;
   }
 

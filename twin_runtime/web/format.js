@@ -44,6 +44,17 @@ export function withUnit(value, unit) {
     ? `${valueText(amount)}${SPACE}${symbol}` : valueText(amount);
 }
 
+// Numbers below one another: one prefix, and one number of digits after the point.
+export function aligned(values, unit) {
+  const most = Math.max(...values.map(Math.abs));
+  const [amount, symbol] = scaled(most, unit);
+  const shown = values.map((value) => Number(((value * amount) / (most || 1)).toPrecision(6)));
+  if (shown.some((value) => /e/.test(value))) return values.map((value) => withUnit(value, unit));
+  const digits = Math.max(...shown.map((value) => (String(value).split(".")[1] ?? "").length));
+  const text = new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return shown.map((value) => `${text.format(value)}${symbol && SPACE}${symbol}`);
+}
+
 // `3 s ago`; a device's clock may be ahead of ours: `in 3 s`.
 export function age(ms) {
   const seconds = Math.abs(ms) / 1000;

@@ -2,7 +2,7 @@
 
 import { CONDITIONS, conditionOf } from "./fleet.js";
 import { el, mark, notice, replace, say } from "./dom.js";
-import { age, duration, moment, number } from "./format.js";
+import { age, duration, moment, number, SPACE } from "./format.js";
 import { now } from "./api.js";
 import { SiteMap } from "./site_map.js";
 import { twinAddress } from "./table.js";
@@ -101,22 +101,21 @@ class Edges {
   }
 
   draw(fleet) {
-    const most = Math.max(1, ...fleet.edges.map(({ twins }) => twins));
     const total = fleet.edges.reduce((sum, { twins }) => sum + twins, 0);
     while (this.body.children.length > fleet.edges.length) this.body.lastElementChild.remove();
-    fleet.edges.forEach((edge, place) => this.#row(this.body.children[place] ?? this.#newRow(), edge, most, total));
+    fleet.edges.forEach((edge, place) => this.#row(this.body.children[place] ?? this.#newRow(), edge, total));
     say(this.note, fleet.edges.length ? "" : fleet.complete ? "No edge has said hello yet." : "Reading the edges …");
     this.element.firstElementChild.hidden = fleet.edges.length === 0;
   }
 
   #newRow() {
-    const meter = el("progress", { max: 1 });
-    const row = el("tr", {}, el("th", { scope: "row" }), el("td", {}), el("td", {}), el("td", { className: "right" }), el("td", {}, meter));
+    const meter = el("progress", { max: 1, "aria-label": "of all twins" });
+    const row = el("tr", {}, el("th", { scope: "row" }), el("td", {}), el("td", {}), el("td", { className: "right" }), el("td", { className: "share" }, meter, el("span", {})));
     this.body.append(row);
     return row;
   }
 
-  #row(row, edge, most, total) {
+  #row(row, edge, total) {
     const [name, state, presence, twins, share] = row.children;
     say(name, edge.edge);
     say(state, edge.state);
@@ -125,8 +124,9 @@ class Edges {
     say(presence, silent ? `silent, heard ${age(now() - edge.heard_ms)}` : PRESENCE[edge.presence] ?? edge.presence);
     mark(presence, "tone", edge.presence === "online" && !silent ? "" : edge.presence === "unknown" ? "warn" : "bad");
     say(twins, number(edge.twins));
-    share.firstElementChild.value = edge.twins / most;
-    share.firstElementChild.setAttribute("aria-label", `${Math.round((100 * edge.twins) / Math.max(total, 1))} % of all twins`);
+    const part = edge.twins / Math.max(total, 1);
+    share.firstElementChild.value = part;
+    say(share.lastElementChild, `${Math.round(100 * part)}${SPACE}%`);
   }
 }
 

@@ -2,13 +2,15 @@
 //
 // All twins of one condition are one path of dots, so ten thousand are a handful of elements.
 // A line says which edge owns a twin, where there are few enough to follow; who has just
-// moved has a ring for a few seconds. The map is for the eye: the table of twins has the same.
+// moved has a ring for a few seconds. One twin at a time is chosen, by the pointer or the arrow
+// keys, is named on the map and to screen readers, and opens with a click or Enter.
 
 import { now } from "./api.js";
 import { conditionOf, positionOf } from "./fleet.js";
 import { el, say, svg } from "./dom.js";
 import { number } from "./format.js";
 import { twinAddress } from "./table.js";
+import { CONDITION } from "./words.js";
 
 const WIDTH = 1000; // of the drawing, in its own unit
 const MARGIN = 40;
@@ -17,6 +19,8 @@ const LINES_MAX = 200; // beyond, lines hide more than they show
 const MOVED_MS = 4_000;
 const DRAWN = ["live", "never", "stale", "moving", "lost"]; // the last is on top
 const PICK_PX = 14;
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS = "Arrow keys choose a twin, Enter opens it";
 const RING_PX = 8;
 const EDGE_PX = 8; // half of its square
 const TEXT_PX = 13;
@@ -28,6 +32,7 @@ export class SiteMap {
   #layers = new Map();
   #moved = new Map(); // twin → when it came to where it is
   #placed = []; // [twin, x, y] in the drawing's unit
+  #chosen = null; // a twin's id
   #bounds = "";
   #kept = null; // the site, as it is drawn
   #px = 1; // one pixel, in the drawing's unit
@@ -41,10 +46,16 @@ export class SiteMap {
     for (const condition of DRAWN) {
       this.#layers.set(condition, svg("path", { class: "dots", "data-condition": condition }));
     }
-    this.drawing = svg("svg", { role: "img", onclick: (event) => this.#clicked(event) },
-      this.lines, this.rings, ...this.#layers.values(), this.edges, this.scale);
+    this.mark = svg("g", { class: "chosen" }, svg("path", {}), svg("text", {}));
+    this.drawing = svg("svg", { role: "img" },
+      this.lines, this.rings, ...this.#layers.values(), this.edges, this.scale, this.mark);
+    this.told = el("p", { className: "unseen", role: "status" });
     this.legend = el("p", { className: "legend" });
-    this.element = el("div", { className: "site-map" }, this.drawing, this.legend);
+    this.element = el("div", { className: "site-map" }, el("div", {
+      role: "application", tabIndex: 0, "aria-label": `Twins on the map. ${KEYS}`, onclick: (event) => this.#clicked(event),
+      onpointermove: (event) => this.#pointed(event), onpointerleave: () => this.#choose(null),
+      onkeydown: (event) => this.#keyed(event), onblur: () => this.#choose(null),
+    }, this.drawing), this.told, this.legend);
   }
 
   // Twins that have just come to another edge.
@@ -66,6 +77,7 @@ export class SiteMap {
     this.#dots();
     this.#owners(edges, toDrawing);
     this.#edgeMarks(edges, toDrawing);
+    this.#drawChosen();
     this.#describe(twins.length, edges.length);
   }
 
@@ -145,13 +157,76 @@ export class SiteMap {
     this.drawing.setAttribute("aria-label", `Site map: ${this.legend.textContent}`);
   }
 
-  #clicked(event) {
+  #pointed(event) {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.drawing.getScreenCTM().inverse());
-    const reach = PICK_PX * this.#px;
     const far = ([, x, y]) => Math.hypot(x - at.x, y - at.y);
-    const nearest = this.#placed.reduce((best, each) => (best && far(best) <= far(each) ? best : each), null);
-    if (nearest && far(nearest) <= reach) location.hash = twinAddress(nearest[0].id);
+    const nearest = least(this.#placed, far);
+    this.#choose(nearest && far(nearest) <= PICK_PX * this.#px ? nearest[0].id : null);
   }
+
+  #clicked(event) {
+    this.#pointed(event); // a finger did not move here
+    this.#open();
+  }
+
+  #keyed(event) {
+    const own = !event.altKey && !event.ctrlKey && !event.metaKey; // Alt and an arrow go back
+    const way = own && ARROWS[event.key];
+    if (way) this.#choose(this.#beside(way)?.[0].id ?? this.#chosen);
+    else if (event.key === "Enter" && this.#chosen) this.#open();
+    else if (event.key === "Escape" && this.#chosen) this.#choose(null);
+    else return;
+    event.preventDefault();
+  }
+
+  // The next one that way, rather straight on; where none is chosen yet, one in the middle.
+  #beside([dx, dy]) {
+    const from = this.#placed.find(([{ id }]) => id === this.#chosen);
+    if (!from) return least(this.#placed, ([, x, y]) => Math.hypot(x - WIDTH / 2, y - WIDTH * 0.375));
+    const cost = ([, x, y]) => {
+      const [along, aside] = [(x - from[1]) * dx + (y - from[2]) * dy, (x - from[1]) * dy + (y - from[2]) * dx];
+      return along > 0 ? along + 2 * Math.abs(aside) : Infinity;
+    };
+    const next = least(this.#placed, cost);
+    return next && cost(next) < Infinity ? next : null;
+  }
+
+  #choose(id) {
+    if (id === this.#chosen) return;
+    this.#chosen = id;
+    this.#drawChosen();
+  }
+
+  #drawChosen() {
+    const found = this.#placed.find(([{ id }]) => id === this.#chosen);
+    this.mark.toggleAttribute("hidden", !found);
+    this.drawing.parentElement.classList.toggle("picks", Boolean(found));
+    if (!found) return say(this.told, "");
+    const [{ id, place }, x, y] = found;
+    const [outline, name] = this.mark.children;
+    const left = x < WIDTH / 2;
+    outline.setAttribute("d", ring(x, y, RING_PX * this.#px));
+    for (const [key, value] of Object.entries({
+      x: x + (left ? 1.5 : -1.5) * RING_PX * this.#px, y: y + TEXT_PX * this.#px / 3, "text-anchor": left ? "start" : "end",
+      "font-size": TEXT_PX * this.#px, "stroke-width": 4 * this.#px,
+    })) name.setAttribute(key, value);
+    say(name, short(id));
+    say(this.told, `${id}, ${CONDITION[conditionOf(found[0])]}${place ? `, at ${place.owner}` : ""}`);
+  }
+
+  #open() {
+    if (this.#chosen) location.hash = twinAddress(this.#chosen);
+  }
+}
+
+// The one of least cost; undefined of none.
+function least(all, costOf) {
+  let [found, cost] = [undefined, Infinity];
+  for (const each of all) {
+    const own = costOf(each);
+    if (own < cost || found === undefined) [found, cost] = [each, own];
+  }
+  return found;
 }
 
 const ring = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;

@@ -3,10 +3,12 @@
 // Rows have one height, so where a row stands follows from its number. A few rows beyond both
 // edges are there already, and the same elements are filled again as they scroll by. What a
 // screen reader needs to know of the rest is in aria-rowcount and aria-rowindex; the arrow
-// keys, Page Up and Down, Home and End move the row that is chosen, and Enter opens it.
+// keys, Page Up and Down, Home and End move the row that is chosen, and Enter opens it. It stays
+// chosen where rows are sorted anew, come and go.
 
 import { el, replace, say } from "./dom.js";
 
+const BORDERS_PX = 2;
 const BEYOND = 8; // rows on both sides of what is in sight
 let tables = 0;
 
@@ -40,9 +42,13 @@ export class Table {
   }
 
   show(rows) {
+    const chosen = this.#rows[this.#chosen];
     this.#rows = rows;
+    this.#chosen = chosen ? this.#placeOf(this.#key(chosen)) : -1;
     this.element.setAttribute("aria-rowcount", rows.length + 1);
     this.empty.hidden = rows.length > 0;
+    const height = this.head.offsetHeight + Math.max(rows.length, 1) * this.#rowHeight() + BORDERS_PX;
+    this.element.style.maxHeight = `${height}px`; // no room for rows that are not there
     this.#draw();
   }
 
@@ -110,6 +116,12 @@ export class Table {
 
   #clicked(row) {
     if (getSelection().isCollapsed) this.#choose(row.index, true);
+  }
+
+  // Where a row is now; mostly where it was.
+  #placeOf(key) {
+    const same = this.#rows[this.#chosen];
+    return same && this.#key(same) === key ? this.#chosen : this.#rows.findIndex((row) => this.#key(row) === key);
   }
 
   #choose(index, open = false) {
