@@ -147,7 +147,7 @@ def edges() -> dashboard.QueryVariable:
         .label("Edge")
         .query('label_values(up{job="diten-edge"}, instance)')
     )
-    chosen = chosen.datasource(source("prometheus", PROMETHEUS))
+    chosen = chosen.datasource(source("prometheus", PROMETHEUS)).multi(True)  # noqa: FBT003
     return chosen.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
 
 

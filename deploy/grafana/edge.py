@@ -108,8 +108,8 @@ ONE_EDGE: tuple[Panel, ...] = (
         "Inbox full: it is behind (DitenInboxDrops). Not sent: the broker was away.",
         PER_S,
         {
-            "inbox": rate("diten_inbox_drops_total", EDGE, "instance"),
-            "not sent": rate("diten_bus_drops_total", EDGE, "instance"),
+            "{{instance}} inbox": rate("diten_inbox_drops_total", EDGE, "instance"),
+            "{{instance}} not sent": rate("diten_bus_drops_total", EDGE, "instance"),
         },
     ),
     Lines(
@@ -117,6 +117,13 @@ ONE_EDGE: tuple[Panel, ...] = (
         "Of attributes and desired values, asked for over HTTP.",
         PER_S,
         {"{{outcome}}": rate("diten_edits_total", EDGE, "outcome")},
+    ),
+    Lines(
+        "Waiting",
+        "Requests over HTTP for a commit; at 1,024 more are answered 503.",
+        COUNT,
+        {"{{kind}}": f"sum by (kind) (diten_queue_backlog{{{EDGE}}})"},
+        ((512, YELLOW),),
     ),
     Lines(
         "Commands",
@@ -136,15 +143,18 @@ ONE_EDGE: tuple[Panel, ...] = (
         "Resident memory, and files of twins on the disk.",
         BYTES,
         {
-            "memory": f"process_resident_memory_bytes{{{EDGE}}}",
-            "blobs": f"diten_blob_bytes_held{{{EDGE}}}",
+            "{{instance}} memory": f"process_resident_memory_bytes{{{EDGE}}}",
+            "{{instance}} blobs": f"diten_blob_bytes_held{{{EDGE}}}",
         },
     ),
     Lines(
         "Open files",
         "Connections, mostly; 80 % of the limit is DitenOpenFilesNearLimit.",
         COUNT,
-        {"open": f"process_open_fds{{{EDGE}}}", "limit": f"process_max_fds{{{EDGE}}}"},
+        {
+            "{{instance}} open": f"process_open_fds{{{EDGE}}}",
+            "{{instance}} limit": f"process_max_fds{{{EDGE}}}",
+        },
     ),
     Lines(
         "Moves away and here",

@@ -32,10 +32,12 @@ def test_each_gets_the_answer_to_its_own_question() -> None:
         asked = [asyncio.create_task(machine.questions.ask(MOVE)) for _ in range(2)]
         await asyncio.sleep(0)
         first, second = (asked.number for asked in machine.heard)
+        assert machine.questions.waiting == 2
         machine.questions.answer(Answer(second, Refused("busy", "later")))
         machine.questions.answer(Answer(first))
         answers = await asyncio.gather(*asked)
         assert [answer.refused for answer in answers] == [None, ("busy", "later")]
+        assert machine.questions.waiting == 0
 
     asyncio.run(body())
 

@@ -36,6 +36,11 @@ class JobProcess:
         except asyncio.QueueFull:
             self._ended(JobEnded(job.name, failure=f"{JOBS_WAITING_MAX} jobs wait already"))
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs were not begun yet."""
+        return self._waiting.qsize()
+
     async def run(self) -> None:
         """Do jobs until cancelled."""
         try:

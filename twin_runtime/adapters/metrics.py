@@ -62,6 +62,13 @@ METRICS: tuple[Declared, ...] = (
     Declared("bus_drops_total", "counter", "Messages not sent: there was no connection."),
     Declared("bus_reconnects_total", "counter", "Connections to the broker after the first."),
     Declared("inbox_drops_total", "counter", "Messages received and dropped: the inbox was full."),
+    Declared(
+        "queue_backlog",
+        "gauge",
+        "What waits here for its turn, by what it is.",
+        "kind",
+        ("requests", "jobs"),
+    ),
     Declared("stream_readers", "gauge", "Readers that follow changes as they happen."),
     Declared(
         "twins",

@@ -27,6 +27,11 @@ class Questions:
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their answers."""
+        return len(self._waiting)
+
     async def ask(self, request: Request, within_s: float = ANSWER_S) -> Answer:
         """The answer, once it is done or under way, durably, or refused.
 

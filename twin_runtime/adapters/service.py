@@ -102,10 +102,13 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         machine = service.machine(store.store_id, address)
         clock, health = SystemClock(), Health()
         view: dict[str, Any] = {}
+        inbox, threads = Inbox(), BlobThreads()
+        questions = Questions(inbox.push, inbox.withdraw)
+        jobs = JobProcess(lambda ended: inbox.push((ended,)))
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
         readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
         changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
-        readings |= _own_readings(health, folder, changes)
+        readings |= _own_readings(health, folder, changes) | _backlog(questions, jobs)
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(
             *(view, health, recorder.render, config.site),
@@ -115,8 +118,6 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         cut_off_the_stalled(listener)
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         _add_past(app, service, store, view, config.site)
-        inbox, threads = Inbox(), BlobThreads()
-        questions = Questions(inbox.push, inbox.withdraw)
         if service.routes is not None:
             app.include_router(service.routes(questions, store))
         blobs = BlobTransport(
@@ -128,7 +129,6 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         )
         blob_routes = BlobRoutes(files, threads, view, questions.ask, blobs.verify)
         app.include_router(service.blob_routes(blob_routes))
-        jobs = JobProcess(lambda ended: inbox.push((ended,)))
         ports = Ports(blobs, store, clock, recorder, health, view, answer=questions.answer)
         ports.begin, ports.fetch = jobs.begin, blobs.fetch
         spare_the_old()
@@ -208,6 +208,10 @@ def _own_readings(health: Health, folder: Path, changes: Changes) -> dict[str, m
 
 def _blob_readings(files: BlobFiles) -> dict[str, metrics.Reading]:
     return {"blobs_held": lambda: len(files), "blob_bytes_held": lambda: files.bytes_held}
+
+
+def _backlog(questions: Questions, jobs: JobProcess) -> dict[str, metrics.Reading]:
+    return {"queue_backlog": lambda: {"requests": questions.waiting, "jobs": jobs.waiting}}
 
 
 def _bus_readings(bus: mqtt_bus.MqttBus) -> dict[str, metrics.Reading]:
