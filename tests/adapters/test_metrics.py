@@ -131,6 +131,26 @@ def test_notes_reach_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert (line.levelno, line.getMessage()) == (logging.ERROR, "the disk is full")
 
 
+@dataclass(frozen=True, slots=True)
+class AtEpoch:
+    epoch: int
+
+    def state(self) -> "AtEpoch":
+        return self
+
+
+def test_a_note_about_a_twin_that_is_here_carries_its_epoch(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = ServiceMetrics({}, {"d-1": AtEpoch(7)}, lambda: NOW_MS)
+    notes = (
+        *(Note("error", "a", twin) for twin in ("d-1", "d-2")),
+        Note("error", "b", "d-1", epoch=6),
+    )
+    metrics.record({}, (), notes)
+    assert [vars(line).get("epoch") for line in caplog.records] == [7, None, 6]
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_names_follow_the_conventions(metric: object) -> None:
     assert metric in METRICS

@@ -282,7 +282,7 @@ class ServiceMetrics:
             self._totals[key if key in _ZEROS else _as_other(*key)] += by
         for metric, value in observed:
             self._histograms[metric].observe(value)
-        log_notes(notes)
+        log_notes(map(self._with_epoch, notes))
 
     def render(self) -> bytes:
         """Everything, as Prometheus' text format 0.0.4."""
@@ -297,6 +297,14 @@ class ServiceMetrics:
                 yield _family(metric, _bounded(metric, self._readings[metric.name]()))
             elif metric.kind == "counter" and not metric.by_devices:
                 yield _family(metric, self._counted(metric.name))
+
+    def _with_epoch(self, note: Note) -> Note:
+        """What is said of a twin that is here belongs to its epoch, whether the machine says
+        so or not: by twin and epoch, a story is found on all machines that took part."""
+        shown = self._view.get(note.twin)
+        if note.epoch or shown is None:
+            return note
+        return note._replace(epoch=shown.state().epoch)
 
     def _counted(self, metric: str) -> dict[str, float]:
         return {value: total for (name, value), total in self._totals.items() if name == metric}
