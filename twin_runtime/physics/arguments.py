@@ -51,7 +51,7 @@ def within(name: str, value: Real, low: float, high: float) -> Array:
 def indices(name: str, value: npt.ArrayLike, count: int) -> Integers:
     """Whole numbers from 0 to `count - 1`."""
     array = np.asarray(value)
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise InvalidArgument(f"{name} has the type {array.dtype}; it must be of integers")
     _check(name, array, (array >= 0) & (array < count), f"an index below {count}")
     return array.astype(np.int64, copy=False)

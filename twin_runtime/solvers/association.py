@@ -115,9 +115,9 @@ def place(slot: Slot, edge: Integers) -> Placement:
     if host.shape != slot.new_samples.shape:
         raise InvalidArgument(f"edge has the shape {host.shape}; it must be [worlds, twins]")
     row = (host + slot.edges * np.arange(slot.worlds)[:, None]).ravel()
-    order = np.argsort(row, kind="stable")
+    order = row.argsort(kind="stable")
     row = row[order]
-    first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+    first = _begins(row)
     best = allocate(_edges(slot, order, row % slot.edges, first))
     share = np.empty(host.size)
     share[order] = best.share
@@ -143,7 +143,7 @@ def worth(slot: Slot, edge: Integers, members: Booleans) -> Array:
     for start in range(0, len(todo), ROWS_MAX):
         some = todo[start : start + ROWS_MAX]
         row, twin = np.nonzero(members[some])
-        first = np.flatnonzero(np.diff(row, prepend=-1))
+        first = _begins(row)
         values[some] = allocate(_edges(slot, twin, edge[some][row], first)).value
     return values
 
@@ -165,6 +165,13 @@ def loads(slot: Slot, edge: Integers) -> tuple[Array, Array]:
         sum_by_edge(values=training, edge=edge, edges=slot.edges),
         sum_by_edge(values=upload, edge=edge, edges=slot.edges),
     )
+
+
+def _begins(row: Integers) -> Integers:
+    """Where each of some sorted numbers stands first."""
+    new = np.ones(len(row), dtype=np.bool_)
+    np.not_equal(row[1:], row[:-1], out=new[1:])
+    return new.nonzero()[0]
 
 
 def _only_world(slot: Slot) -> None:

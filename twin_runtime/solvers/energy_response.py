@@ -62,7 +62,7 @@ def respond(hosted: Hosted, expected: Array, dual: Array, valuation: Valuation) 
     level = saturation_level(hosted.energy + expected, valuation.scale)
     slope, curvature = saturation_derivatives(level=level, scale=valuation.scale)
     price = np.maximum(valuation.energy_weight * slope, PRICE_MIN)
-    filled = fill(hosted.curves, price[:, hosted.owner] * hosted.slope)
+    filled = fill(hosted.curves, price.take(hosted.owner, axis=1) * hosted.slope)
     share, logarithm = filled.share, np.log(price)
     tight = hosted.sum(hosted.compute * share) > hosted.slack
     if tight.any():

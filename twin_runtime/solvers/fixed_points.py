@@ -83,7 +83,7 @@ def _begin(hosted: Hosted) -> _Cells:
     """
     total = hosted.sum(hosted.slope)
     most = np.minimum(total, hosted.slack + total - hosted.sum(hosted.compute))
-    ends = np.stack([np.zeros(len(most)), most])
+    ends = np.array([np.zeros(len(most)), most])
     return _Cells(np.arange(len(most)), ends, np.full_like(ends, np.nan))
 
 
@@ -144,7 +144,7 @@ def _held(
     low = np.maximum(points[:-1], response.load[:-1])
     high = np.minimum(points[1:], response.load[1:])
     row, part = np.nonzero((high - low >= -slack).T)
-    ends, end = np.stack([low[part, row], high[part, row]]), np.stack([part, part + 1])
+    ends, end = np.array([low[part, row], high[part, row]]), np.array([part, part + 1])
     return _Cells(edge[row], ends, response.dual[end, row]), end, row
 
 
@@ -164,7 +164,7 @@ def _contract(
     far = np.where(unique, points + off / steep, cells.ends[::-1])
     low = np.maximum(cells.ends[0], np.maximum(near[0], far[1]))
     high = np.minimum(cells.ends[1], np.minimum(near[1], far[0]))
-    return cells._replace(ends=np.stack([low, high])), steep * unique
+    return cells._replace(ends=np.array([low, high])), steep * unique
 
 
 def _settle(hosted: Hosted, cells: _Cells, steep: Array, valuation: Valuation) -> _Cells:
@@ -186,7 +186,7 @@ def _settle(hosted: Hosted, cells: _Cells, steep: Array, valuation: Valuation) -
         before = away
         away, newton = _step(hosted, energy, steep, valuation)
     away = np.minimum(away, high - low)
-    return cells._replace(ends=np.stack([energy - away, energy + away]))
+    return cells._replace(ends=np.array([energy - away, energy + away]))
 
 
 def _step(hosted: Hosted, energy: Array, steep: Array, valuation: Valuation) -> tuple[Array, Array]:
