@@ -128,10 +128,10 @@ class Watched:
         assert answer["status"] == "success", (query, answer)
         return set(answer["data"])
 
-    def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + ANSWERED_S
+    def wait_for(self, what: str, holds: Callable[[], bool], within_s: float = ANSWERED_S) -> None:
+        deadline_s = time.monotonic() + within_s
         while not holds():
-            assert time.monotonic() < deadline_s, f"not within {ANSWERED_S:g} s: {what}"
+            assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}"
             time.sleep(POLL_S)
 
 
