@@ -12,8 +12,10 @@ Everything a restart needs is in two kinds of rows: `outbox` (one per report) an
 it must be durable first: commands and desired values are obeyed from disk (`duties.py`).
 
 A command or desired value is obeyed only from the assigned edge at the current epoch.
-An agent that hears of a larger session after its own was acknowledged has a twin with
-the same id: it halts, and says so.
+An agent that hears of a larger session after its own was acknowledged is overtaken: by a
+late report of a store that this device lost, or by another agent with its id. It opens a
+larger session still. Lost stores fall silent, agents answer: who is overtaken again and
+again halts, and says so.
 """
 
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import (
     HEARTBEAT_PERIOD_S,
     OUTBOX_REPORTS_MAX,
+    OVERTAKEN_MAX,
     REPORT_BYTES_MAX,
     RETRY_FIRST_S,
     RETRY_LAST_S,
@@ -73,7 +76,7 @@ class DeviceMachine:
         self._duties = Duties(twin, description.features)
         self._described = ""
         self._digest = sha256(messages.encode(description)).hexdigest()[:16]
-        self._acknowledged = False
+        self._overtaken = 0
         self._unsaved = False
         self._connected = False
         self._retry_s = RETRY_FIRST_S
@@ -251,7 +254,6 @@ class DeviceMachine:
         if heard == "renumber":
             self._renumber(ack, now, fx)
         elif heard == "progress":
-            self._acknowledged |= ack.session == self._outbox.mark.session
             self._progress(now, fx)
         elif self._retry_s > RETRY_FIRST_S:  # it had been silent, and is back
             self._retry_s = RETRY_FIRST_S
@@ -269,26 +271,32 @@ class DeviceMachine:
         self._reckon()
 
     def _renumber(self, ack: ReportAck, now: Now, fx: Effects) -> None:
-        if ack.session > self._outbox.mark.session and self._acknowledged:
-            self.halted = (
-                f"{self.twin}: another agent with this id has opened session {ack.session} "
-                f"(ours is {self._outbox.mark.session}); this one stops. "
-                "Give each device an id and a data directory of its own."
-            )
-            fx.notes.append(Note("error", self.halted, self.twin, ack.edge, ack.epoch))
-            self.disconnected()
-            return
         own = self._outbox.mark.session
+        applied = self._outbox.overtaken(ack) if ack.session > own else 0
+        if applied:
+            self._overtaken += 1
+            if self._overtaken > OVERTAKEN_MAX:
+                self._halt(ack, fx)
+                return
+            self._tally("reports_unprotected_total", fx, self._outbox.restate(applied))
         session = next_session(max(ack.session, own), own)
         self._tally("sessions_opened_total", fx)
         text = f"{self.twin}: opens session {session}: {ack.edge} has applied {ack.applied} of "
         text += f"session {ack.session}"
         fx.notes.append(Note("warning", text, self.twin, ack.edge, ack.epoch))
         fx.writes += self._outbox.renumber(session, self.description.model_dump(exclude_none=True))
-        self._acknowledged = False
         self._sent_at_s.clear()
         self._save(fx)
         self._send_again(now, fx)
+
+    def _halt(self, ack: ReportAck, fx: Effects) -> None:
+        self.halted = (
+            f"{self.twin}: another agent with this id has opened session {ack.session} "
+            f"(ours is {self._outbox.mark.session}); this one stops. "
+            "Give each device an id and a data directory of its own."
+        )
+        fx.notes.append(Note("error", self.halted, self.twin, ack.edge, ack.epoch))
+        self.disconnected()
 
     # --- obeying ------------------------------------------------------------------------
 

@@ -344,7 +344,7 @@ class Twins:
         self._written, self._answered, self._changed = {}, {}, {}
 
     def _acknowledgement(self, twin: Twin) -> Send:
-        position = (twin.epoch, twin.session, twin.last_seq, twin.stable_seq)
+        position = (twin.epoch, twin.session, twin.last_seq, twin.stable_seq, twin.former)
         ack = messages.encode_ack(self._edge, *position)
         return Send(topics.down(twin.twin, self._edge, "ack"), ack)
 

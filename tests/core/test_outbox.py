@@ -348,3 +348,46 @@ def test_the_next_session_is_larger_and_keeps_the_tag_of_its_store(above: int) -
     session = next_session(above, 3 << 20 | 8)
     assert above < session <= above + 2**20
     assert session % 2**20 == 8
+
+
+# --- overtaken ------------------------------------------------------------------------------
+
+
+def overtaking(former: tuple[int, int] | None = None, epoch: int = 1) -> ReportAck:
+    return ack(9, session=8, epoch=epoch).model_copy(update={"former": former})
+
+
+def test_what_was_applied_before_a_larger_session_began_is_in_its_acknowledgement() -> None:
+    box = outbox(5)
+    box.acknowledge(ack(2))
+    assert box.overtaken(overtaking((7, 4))) == 4
+    assert box.overtaken(overtaking((6, 4))) == 2
+    assert box.overtaken(overtaking()) == 2
+    assert box.overtaken(overtaking(epoch=2)) == 0
+
+
+def test_what_was_applied_is_stated_again_as_one_report() -> None:
+    box = outbox()
+    box.append(1, {"features": {"n": 1, "m": 1}, "outcomes": {"a": {"number": 1}}})
+    box.append(2, {"features": {"n": 2}})
+    box.append(3, {"features": {"n": 3}})
+    assert box.restate(2) == 1
+    box.renumber(12, {"title": "Tank"})
+    first, second = map(messages.load, box.rows.values())
+    assert (first["features"], first["observed_ms"]) == ({"n": 2, "m": 1}, 2)
+    assert first["outcomes"] == {"a": {"number": 1}}
+    assert (second["features"], second["seq"]) == ({"n": 3}, 2)
+
+
+def test_a_state_that_is_stable_is_stated_again_too() -> None:
+    box = outbox(3)
+    box.stabilise(7, 3)
+    assert (box.restate(3), kept(box)) == (0, {3: 3})
+    again = restarted(outbox(3), Mark(7, stable=3))
+    assert (again.restate(3), kept(again)) == (0, {3: 3})
+
+
+def test_where_nothing_was_applied_all_is_kept() -> None:
+    box = outbox(3)
+    assert (box.restate(0), kept(box)) == (0, {1: 1, 2: 2, 3: 3})
+    assert outbox().restate(4) == 0

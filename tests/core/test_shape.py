@@ -93,6 +93,7 @@ def test_the_worst_case_bounds_the_row_and_the_document_for_any_values(data: st.
         epoch=INTEGER_MAX,
         session=INTEGER_MAX,
         last_seq=INTEGER_MAX,
+        former=(INTEGER_MAX, INTEGER_MAX),
         revision=INTEGER_MAX,
         reported_wall_ms=-INTEGER_MAX,
         written_wall_ms=-INTEGER_MAX,

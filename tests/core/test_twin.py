@@ -98,6 +98,14 @@ def test_a_larger_session_begins_with_its_first_report_only() -> None:
     assert begun.stable_seq == 0
 
 
+def test_a_twin_knows_where_the_session_before_ended() -> None:
+    twin = fresh()
+    twin = apply(twin, report(1), report(2), session=7).twin
+    assert twin.former is None
+    assert apply(twin, report(1), report(2), session=8).twin.former == (7, 2)
+    assert apply(apply(twin, report(1), session=8).twin, report(1), session=9).twin.former == (8, 1)
+
+
 def test_a_smaller_session_belongs_to_a_device_that_lost_its_memory() -> None:
     twin = described(level_m=1.0)
     assert apply(twin, report(1, level_m=0.0), session=6) == Applied(twin, (), 1, 0, ())
@@ -355,6 +363,7 @@ def any_twin(draw: st.DrawFn) -> Twin:
         epoch=draw(st.integers(1, 9)),
         session=draw(NUMBERS),
         last_seq=draw(NUMBERS),
+        former=draw(st.none() | st.tuples(NUMBERS, NUMBERS)),
         revision=draw(NUMBERS),
         reported_wall_ms=draw(NUMBERS),
         written_wall_ms=draw(NUMBERS),
@@ -382,7 +391,7 @@ def test_a_twin_comes_back_from_its_row_as_it_was_except_for_what_is_stable(twin
 @given(any_twin())
 def test_a_document_is_the_twin_without_its_delivery(twin: Twin) -> None:
     document = messages.parse(messages.DOCUMENT, core.encode_document(twin, {}))
-    snapshot = snapshot_of(twin).model_dump(exclude={"session", "last_seq"})
+    snapshot = snapshot_of(twin).model_dump(exclude={"session", "last_seq", "former"})
     assert document.model_dump(exclude={"v"}) == snapshot
 
 

@@ -98,6 +98,12 @@ class Device:
         entries = {VALVE: DesiredValue(number=number, value=value)}
         return self.hear("desired", Desired(entries=entries, **wish), edge=wish["edge"])
 
+    @property
+    def session(self) -> int:
+        """Under which it numbers its reports now."""
+        session: int = json.loads(self.disk["device", "d-1"])["mark"]["session"]
+        return session
+
     def wake(self) -> Effects:
         """Let time pass until the machine is due."""
         self.now_s = self.one.due_s

@@ -28,6 +28,7 @@ from twin_runtime.core.effects import (
 )
 from twin_runtime.core.limits import (
     HEARTBEAT_PERIOD_S,
+    OVERTAKEN_MAX,
     RETRY_FIRST_S,
     RETRY_LAST_S,
     WINDOW_REPORTS_MAX,
@@ -302,10 +303,31 @@ def test_a_restored_disk_is_noticed_and_opens_a_new_session() -> None:
     assert (window.session, len(window.reports)) == (NEXT, 2)
 
 
-def test_an_agent_whose_id_is_taken_over_halts_and_says_why() -> None:
+def test_g5_a_device_overtaken_by_a_lost_store_goes_on_above_it() -> None:
+    device = online(3)
+    device.ack(2)
+    fx = device.ack(40, session=SESSION + 5, former=(SESSION, 2))
+    (window,) = windows(fx)
+    assert (window.session, fx.stop) == (NEXT, None)
+    assert fx.counts[("reports_unprotected_total", "")] == 1
+    assert [report.seq for report in window.reports] == [1, 2]
+
+
+def test_g2_an_overtaken_device_repeats_no_report_but_its_newest_state() -> None:
+    device = online()
+    for level_m in (1.0, 2.0, 3.0):
+        device.measure(level_m)
+    (window,) = windows(device.ack(7, session=SESSION + 5, former=(SESSION, 2)))
+    assert [report.features["level_m"] for report in window.reports] == [2.0, 3.0]
+
+
+def test_a_device_that_another_agent_answers_again_and_again_halts_and_says_why() -> None:
     device = online(1)
-    device.ack(1)
-    fx = device.ack(1, session=SESSION + 9)
+    for _ in range(OVERTAKEN_MAX):
+        device.ack(1, session=device.session)
+        assert device.ack(1, session=device.session + 9).stop is None
+    device.ack(1, session=device.session)
+    fx = device.ack(1, session=device.session + 9)
     assert fx.stop is not None
     assert "another agent with this id" in fx.stop
     assert fx.notes[0].level == "error"

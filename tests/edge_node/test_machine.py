@@ -63,6 +63,7 @@ def test_g8_an_acknowledgement_goes_out_with_the_commit_that_makes_it_true() -> 
         "session": 7,
         "applied": 2,
         "stable": 0,
+        "former": None,
     }
     (put,) = (write for write in fx.writes if isinstance(write, Put))
     row = messages.parse(messages.SNAPSHOT, put.value)

@@ -10,7 +10,8 @@ its device, so a report is known again wherever it turns up and however it is nu
     G1  a token whose acknowledgement was heard is durable at the edge that said so, and
         from then on in the owner's lineage, on the device's disk or in the snapshot
     G2  a lineage takes a session's reports from 1 without gap, each token once, with the
-        content the device stored; the twin's row is the fold of its lineage
+        content the device stored; the twin's row is the fold of its lineage. A device that
+        was overtaken by a larger session states its newest state again, at 1 of the next
     G3  what a device deletes, or marks as stable, is in the cloud's snapshot; what it
         gives up for want of room is at its owner's, and counted
     G4  an epoch is issued once, to one edge, and held by one store; a snapshot comes from
@@ -125,6 +126,8 @@ class Checkers:
     def device_heard(self, twin: str, ack: messages.ReportAck) -> None:
         """An acknowledgement reached its device: a promise, wherever it comes from."""
         device, owned = self.devices[twin], self.lineages.get((twin, ack.epoch))
+        if ack.session > max(device.rows, default=(ack.session, 0))[0]:
+            device.overtaken_by = ack.session
         for (session, seq), entry in device.rows.items():
             if session == ack.session and seq <= ack.applied:
                 if owned is None or entry.token not in owned.tokens:
@@ -219,8 +222,10 @@ class Checkers:
         # A deposed owner may take a report again that its device has numbered anew for the
         # next one: its branch of the lineage ends here (`_keep` sees to that).
         deposed = lineage.epoch < self.placements[twin]["epoch"]
+        restated = begins and 0 < self.devices[twin].overtaken_by < entry.session
+        again = entry.token in lineage.tokens and not deposed and not restated
         # What ended of a command may be told twice: by a device that lost its disk meanwhile.
-        if entry.token > 0 and entry.token in lineage.tokens and not deposed:
+        if entry.token > 0 and again:
             raise Violation(f"G2: {twin} takes token {entry.token} twice, now as {position}")
         lineage.entries.append(entry)
         lineage.tokens.add(entry.token)

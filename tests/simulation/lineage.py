@@ -50,6 +50,7 @@ class Device:
     promised: dict[int, None] = field(default_factory=dict)  # and not yet in the snapshot
     unsheltered: set[int] = field(default_factory=set)
     gave_up_in: int | None = None  # the first session of which it gave rows up
+    overtaken_by: int = 0  # the largest session that it heard of and that is not its own
     known_epoch: int = 0
     changes_asked: int = 0  # by others, of what its twin refers to
     rows_left: int = 0

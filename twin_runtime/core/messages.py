@@ -156,13 +156,15 @@ class Status(Versioned):
 
 class ReportAck(Heard):
     """`down/{twin}/{edge}/ack`: everything up to `applied` is durable at the edge,
-    everything up to `stable` is in the cloud's checkpoint. Cumulative."""
+    everything up to `stable` is in the cloud's checkpoint. Cumulative. `former` is the last
+    position of the session before."""
 
     edge: EdgeName
     epoch: Epoch
     session: Position53
     applied: Position53
     stable: Position53
+    former: tuple[Position53, Position53] | None = None
 
 
 class Refusal(Heard):
@@ -249,6 +251,7 @@ class Snapshot(Wire):
     epoch: Epoch
     session: Position53 = 0
     last_seq: Position53 = 0
+    former: tuple[Position53, Position53] | None = None
     revision: Position53 = 0
     reported_wall_ms: WallMs = 0
     written_wall_ms: WallMs = 0
@@ -375,10 +378,18 @@ def encode_window(epoch: int, session: int, reports: Iterable[bytes]) -> bytes:
     return b"%b%b]}" % (head, b",".join(reports))
 
 
-def encode_ack(edge: str, epoch: int, session: int, applied: int, stable: int) -> bytes:
+def encode_ack(
+    edge: str,
+    epoch: int,
+    session: int,
+    applied: int,
+    stable: int,
+    former: tuple[int, int] | None = None,
+) -> bytes:
     """Return a `ReportAck`, at a fifth of the price: an edge says one per twin and batch."""
-    ack = b'{"v":1,"edge":"%b","epoch":%d,"session":%d,"applied":%d,"stable":%d}'
-    return ack % (edge.encode(), epoch, session, applied, stable)
+    ack = b'{"v":1,"edge":"%b","epoch":%d,"session":%d,"applied":%d,"stable":%d%b}'
+    end = b',"former":[%d,%d]' % former if former else b""
+    return ack % (edge.encode(), epoch, session, applied, stable, end)
 
 
 def dump(value: Mapping[str, Any]) -> bytes:

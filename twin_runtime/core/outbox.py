@@ -24,10 +24,15 @@ waits in memory, and is stored as soon as there is room. Each is counted.
 A new session is opened, and all rows renumbered from 1, when the numbers can no longer
 meet: the edge needs rows that were given up, or names positions this device never
 reached (its disk was restored or its store lost).
+
+It is also opened when a larger session overtook ours, whose values now cover our own in the
+twin. What the edge had applied before must not count twice, and must be seen again: those
+rows become one, the newest state (`restate`).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -87,6 +92,7 @@ class Outbox:
         self.rows: dict[int, bytes] = {}
         self.bytes = 0
         self.newest_observed_ms: int | None = None
+        self._newest = b""
         self._reports_max = reports_max
         self._bytes_max = bytes_max
         # So many rows stay on disk (not in memory) after they became stable: `diten up`
@@ -111,7 +117,8 @@ class Outbox:
         self.rows = {seq: value for _, seq, value in found if seq > self.mark.stable}
         self.bytes = sum(map(len, self.rows.values()))
         self.sent = self.last_seq
-        self.newest_observed_ms = messages.load(found[-1][2])["observed_ms"]
+        self._newest = found[-1][2]
+        self.newest_observed_ms = messages.load(self._newest)["observed_ms"]
 
     # --- reports ------------------------------------------------------------------------
 
@@ -150,7 +157,7 @@ class Outbox:
         row = messages.dump({**content, "seq": seq, "observed_ms": observed_ms})
         self.bytes += len(row) - len(self.rows.get(seq, b""))
         self.rows[seq] = row
-        self.newest_observed_ms = observed_ms
+        self._newest, self.newest_observed_ms = row, observed_ms
         return [Put(ROWS, self._key(seq), row), *self._sweep()]
 
     def _sweep(self) -> list[Write]:
@@ -234,6 +241,24 @@ class Outbox:
         self.applied = applied
         self.mark = replace(mark, told_epoch=ack.epoch, told_applied=applied)
         return "progress" if progress else "same"
+
+    def overtaken(self, ack: ReportAck) -> int:
+        """How much of our session was applied before the larger one that `ack` names began."""
+        former_session, former_seq = ack.former or (0, 0)
+        if former_session == self.mark.session:
+            return former_seq
+        return self.mark.told_applied if self.mark.told_epoch == ack.epoch else 0
+
+    def restate(self, applied: int) -> int:
+        """Make one row of those up to `applied`, or keep the newest of all if none is left;
+        return how many are given up by that."""
+        told = {seq: self.rows.pop(seq) for seq in [*self.rows] if seq <= applied}
+        if not (told or self.rows) and self._newest:
+            told = {self.last_seq: self._newest}
+        if told:
+            state = reduce(_merge, map(messages.load, told.values()))
+            self.rows = {min(told): messages.dump(state), **self.rows}
+        return max(len(told) - 1, 0)
 
     def renumber(self, session: int, description: Mapping[str, Any]) -> list[Write]:
         """Open `session` and number all kept rows from 1; the first carries the description."""

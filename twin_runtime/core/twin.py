@@ -11,7 +11,9 @@ with its number or not there at all. Reports apply strictly in order (go-back-N)
       a smaller session                     (or belongs to a device that lost its memory)
     anything else                         gap: the device sends again from last_seq + 1
 
-Whatever comes, the answer is the same cumulative acknowledgement of `last_seq`.
+Whatever comes, the answer is the same cumulative acknowledgement of `last_seq`. It also says
+where the session before ended: a late report of a store that a device lost may begin a
+larger session than the device's own, which then has to know what of its own was applied.
 
 A window names the epoch whose owner it was sent to, and nothing of another epoch applies.
 Without that, reports on their way to an earlier owner could arrive after the device has
@@ -79,6 +81,7 @@ class Twin(NamedTuple):
     phase: Phase = Phase.ACTIVE
     session: int = 0
     last_seq: int = 0
+    former: tuple[int, int] | None = None
     stable_seq: int = 0
     revision: int = 0
     reported_wall_ms: int = 0
@@ -133,6 +136,7 @@ def apply_window(twin: Twin, window: Window, wall_ms: int) -> Applied:
     folded = twin
     for index, report in enumerate(window.reports):
         if window.session > session and report.seq == 1:
+            folded = folded._replace(former=(session, last_seq) if last_seq else None)
             session = window.session
         elif window.session < session or (window.session == session and report.seq <= last_seq):
             duplicates += 1
@@ -201,6 +205,8 @@ def encode(twin: Twin) -> bytes:
     content = _content(twin)
     content["session"] = twin.session
     content["last_seq"] = twin.last_seq
+    if twin.former:
+        content["former"] = twin.former
     return _with_description(twin, content)
 
 
@@ -227,6 +233,7 @@ def restore(snapshot: Snapshot) -> Twin:
         epoch=snapshot.epoch,
         session=snapshot.session,
         last_seq=snapshot.last_seq,
+        former=snapshot.former,
         revision=snapshot.revision,
         reported_wall_ms=snapshot.reported_wall_ms,
         written_wall_ms=snapshot.written_wall_ms,
