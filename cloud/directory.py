@@ -12,7 +12,8 @@ After a restart all of this follows from the rows:
 
 A twin moves by three commits here: `sealing` (its owner is asked to hand it over),
 `activating` (with what it handed over as the snapshot, the target is given the next epoch),
-`owned` (the target has confirmed, the device is told, the former owner lets go).
+`owned` (the target has confirmed, the former owner lets go; its device, which waits, is told
+before that, since the epoch is durable here and there).
 
 An edge that returns with another store has lost its twins: each is activated there again,
 or where it was about to move, at the next epoch, from its checkpoint, and the devices send
@@ -58,6 +59,7 @@ class Directory:
         self.precopy = Precopy(self.edges, self.snapshots)
         self._departures = Departures()
         self._homeless: dict[str, None] = {}  # heard of before any edge was
+        self._confirmed: dict[str, Placement] = {}  # their devices know, no row says so yet
         self._orders = Reminders()
         self.assignments = Assignments(self.placements)
 
@@ -189,12 +191,8 @@ class Directory:
 
     def _empty(self, edge: str) -> None:
         """Let all twins that are at `edge`, or on their way there, leave."""
-        there = [
-            twin
-            for twin, placed in self.placements.items()
-            if edge in (placed.owner, placed.target)
-        ]
-        self._departures.begin(edge, there)
+        at = self.placements.items()
+        self._departures.begin(edge, [twin for twin, p in at if edge in (p.owner, p.target)])
 
     # --- moves --------------------------------------------------------------------------
 
@@ -244,17 +242,25 @@ class Directory:
             elif placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
                 self._depose(edge, snapshot.twin, fx)
 
-    def activated(self, edge: str, event: Activated, now: Now, fx: Effects) -> None:
-        """An edge confirms; from now on the device may be told."""
+    def activated(self, edge: str, event: Activated, fx: Effects) -> None:
+        """An edge confirms: the device is told at once; all else waits for `confirm`."""
         placement = self.placements.get(event.twin)
         owned = placement and ownership.activated(placement, edge, event.epoch)
         if owned:
-            self._place(event.twin, owned, now.monotonic_s)
-            fx.writes.append(_placement_row(event.twin, owned))
+            self._confirmed[event.twin] = owned
             self.assignments.say(event.twin, owned, fx)
-            self._moved(event.twin, owned, now, fx)
+            fx.hurry = True
+            fx.wake_by(0.0)
         elif placement is None or not ownership.is_current(placement, edge, event.epoch):
             self._depose(edge, event.twin, fx)
+
+    def confirm(self, now: Now, fx: Effects) -> None:
+        """Let those twins be owned whose devices were told so, before anything else happens."""
+        while self._confirmed:
+            twin, owned = self._confirmed.popitem()
+            if ownership.activated(self.placements[twin], owned.owner, owned.epoch) == owned:
+                self._give(twin, owned, now, fx)
+                self._moved(twin, owned, now, fx)
 
     def _moved(self, twin: str, owned: Placement, now: Now, fx: Effects) -> None:
         moving = self.moves.end(twin)
@@ -375,7 +381,9 @@ class Directory:
 
     def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
         self._place(twin, placement, now.monotonic_s)
-        fx.writes.append(_placement_row(twin, placement))
+        row = {"phase": placement.phase, "owner": placement.owner, "epoch": placement.epoch}
+        row |= {} if placement.target is None else {"target": placement.target}
+        fx.writes.append(Put(PLACEMENT_ROW, twin, messages.dump(row)))
 
     def _place(self, twin: str, placement: Placement, now_s: float) -> None:
         """Hold a placement, in place of the one there was; order what it asks for."""
@@ -390,10 +398,3 @@ class Directory:
             self._orders.end(twin)
         else:
             self._orders.begin(twin, now_s)
-
-
-def _placement_row(twin: str, placement: Placement) -> Put:
-    row = {"phase": placement.phase, "owner": placement.owner, "epoch": placement.epoch}
-    if placement.target is not None:
-        row["target"] = placement.target
-    return Put(PLACEMENT_ROW, twin, messages.dump(row))

@@ -118,7 +118,9 @@ class CloudMachine:
 
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
         fx = Effects()
+        self.directory.confirm(now, fx)
         for event in events:
+            self.directory.confirm(now, fx)
             self._take(event, now, fx)
         if now.monotonic_s >= self._beat_due_s:
             self._say("online", now, fx)
@@ -268,7 +270,7 @@ class CloudMachine:
                 if self._association is not None:
                     self._association.edge_at(edge, event.position, fx)
             case Activated():
-                self.directory.activated(edge, event, now, fx)
+                self.directory.activated(edge, event, fx)
             case Fetched():
                 self.directory.precopy.fetched(edge, event)
             case Sealed():

@@ -72,7 +72,8 @@ class World:
     def activated(self, twin: str, epoch: int = 1, edge: str = "e-1") -> Effects:
         fx = Effects()
         now = Now(self.now_s, 0)
-        self.directory.activated(edge, Activated(twin=twin, epoch=epoch), now, fx)
+        self.directory.activated(edge, Activated(twin=twin, epoch=epoch), fx)
+        self.directory.confirm(now, fx)
         return self.settle(fx)
 
     def move(self, twin: str, target: str, key: str = "") -> tuple[Refused | None, Effects]:

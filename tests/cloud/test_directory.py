@@ -29,6 +29,7 @@ from twin_runtime.core.messages import (
 )
 from twin_runtime.core.orders import (
     Activate,
+    Activated,
     Release,
     Stable,
 )
@@ -124,6 +125,29 @@ def test_a_device_is_assigned_once_its_edge_has_confirmed() -> None:
     fx = world.activated("d-1")
     assert assigned(fx) == {"d-1": Assignment(edge="e-1", epoch=1)}
     assert messages.load(world.disk["placement", "d-1"])["phase"] == "owned"
+
+
+def test_a_device_is_told_before_the_row_that_says_so_is_written() -> None:
+    world = World("e-1")
+    world.online("d-1")
+    fx, now = Effects(), Now(0.0, 0)
+    world.directory.activated("e-1", Activated(twin="d-1", epoch=1), fx)
+    assert assigned(fx) == {"d-1": Assignment(edge="e-1", epoch=1)}
+    assert (fx.writes, fx.wake_in_s, fx.hurry) == ([], 0.0, True)
+    world.directory.confirm(now, fx)
+    assert messages.load(placed(fx)["d-1"])["phase"] == "owned"
+
+
+def test_a_confirmation_that_a_failover_came_before_is_void() -> None:
+    world = World("e-1", "e-2")
+    world.online("d-1")
+    fx, now = Effects(), Now(0.0, 0)
+    world.directory.activated("e-1", Activated(twin="d-1", epoch=1), fx)
+    world.set_edge("e-1", "lost")
+    given = world.directory.placements["d-1"]
+    world.directory.confirm(now, fx)
+    assert (given.owner, given.epoch) == ("e-2", 2)
+    assert world.directory.placements["d-1"] == given
 
 
 def test_a_device_that_knows_its_assignment_is_not_told_again() -> None:

@@ -92,6 +92,7 @@ def owning() -> Cloud:
     cloud = Cloud()
     cloud.handle(Connected(), said("e-1", Hello(store="s-1")), online())
     cloud.handle(said("e-1", Activated(twin="d-1", epoch=1)))
+    cloud.handle()
     return cloud
 
 
@@ -113,7 +114,8 @@ def test_a_device_an_edge_and_a_confirmation_make_an_assignment() -> None:
         "sealing": 0,
     }
     fx = cloud.handle(said("e-1", Activated(twin="d-1", epoch=1)))
-    assert topics_of(fx) == [topics.assign("d-1")]
+    assert (topics_of(fx), fx.writes) == ([topics.assign("d-1")], [])
+    assert topics_of(cloud.handle()) == []
     assert cloud.machine.readings()["twins"]() == {
         "activating": 0,
         "owned": 1,

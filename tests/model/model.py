@@ -24,7 +24,8 @@ numbers of events in the log.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from cloud.edges import EDGE_ROW
@@ -187,9 +188,9 @@ class World:
         while fresh:
             cause = fresh & -fresh
             fresh ^= cause
-            step = self._take(party, disk, self._events(disk, cause, beside))
-            if self._is_within(step.disk):
-                known.steps[step] = known.steps.get(step, 0) | cause
+            for step in self._take(party, disk, self._events(disk, cause, beside)):
+                if self._is_within(step.disk):
+                    known.steps[step] = known.steps.get(step, 0) | cause
         return known
 
     def _events(self, disk: int, cause: int, beside: str) -> list[Event]:
@@ -223,19 +224,25 @@ class World:
                 after = _after(state, place, Step(gone, 0))
                 yield after._replace(losses_left=state.losses_left - 1)
 
-    def _take(self, party: str, disk: int, events: Sequence[Event]) -> Step:
+    def _take(self, party: str, disk: int, events: Sequence[Event]) -> Iterator[Step]:
+        """What a party's next batch leaves and, where it goes on at once, the one after that."""
         rows = sorted(self.disks[disk])
         machine = _machine(party, _store(rows))
         stored = [Row(*row) for row in rows if row[0] != "store"]
-        effects = [machine.restore(stored, NOW), machine.handle([Connected(), *events], NOW)]
         after = {(kind, key): value for kind, key, value in rows}
-        for fx in effects:
-            _commit(after, fx.writes)
-        said = 0
-        for fx in effects:
-            for send in fx.sends:
-                said |= self._say(send)
-        return Step(self.disk(frozenset((*row, value) for row, value in after.items())), said)
+        begun = machine.restore(stored, NOW)
+        fx = machine.handle([Connected(), *events], NOW)
+        yield self._step(after, [*begun.writes, *fx.writes], said := [*begun.sends, *fx.sends])
+        if fx.wake_in_s == 0.0:
+            fx = machine.handle([], NOW)
+            yield self._step(after, fx.writes, [*said, *fx.sends])
+
+    def _step(
+        self, rows: dict[tuple[str, str], bytes], writes: Sequence[Write], said: Sequence[Send]
+    ) -> Step:
+        _commit(rows, writes)
+        disk = frozenset((*row, value) for row, value in rows.items())
+        return Step(self.disk(disk), reduce(or_, map(self._say, said), 0))
 
     def _say(self, send: Send) -> int:
         topic = topics.parse(send.topic)
