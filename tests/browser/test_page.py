@@ -7,14 +7,22 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
-from tests.browser.chromium import Scheme, looking
+from tests.browser.chromium import SHOWN_MS, Scheme, looking
 from tests.system.rig import Rig, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
 TWIN = "d-emulated-00001"
+AWAY = """
+let away = false;
+Object.defineProperty(document, 'hidden', { get: () => away });
+window.look = (there) => {
+  away = !there;
+  document.dispatchEvent(new Event('visibilitychange'));
+};
+"""
 DOT_AT = """() => {
   const svg = document.querySelector('.site-map svg');
   const dots = document.querySelector('.dots[data-condition=live]').getAttribute('d');
@@ -152,6 +160,31 @@ def test_the_page_recovers_by_itself_when_the_cloud_was_away(
         expect(page.get_by_role("alert")).to_be_hidden()
         before = fact(page, "Revision").inner_text()
         expect(fact(page, "Revision")).not_to_have_text(before)
+
+
+def test_as_many_tabs_as_one_likes_are_live_in_one_browser(browser: Browser, site: str) -> None:
+    """A browser opens six connections to a server: to a cloud for all tabs together."""
+    with browser.new_context() as context:
+        context.set_default_timeout(SHOWN_MS)
+        context.add_init_script(AWAY)
+        seen = [opened(context, site) for _ in range(4)]
+        for page in seen:
+            page.evaluate("look(false)")
+        seen += [opened(context, site) for _ in range(4)]
+        first = seen[0]
+        first.evaluate("look(true)")
+        expect(first.locator("#link")).to_have_text("Live")
+        revision = fact(first, "Revision")
+        before = revision.inner_text()
+        expect(revision).not_to_have_text(before)
+
+
+def opened(context: BrowserContext, site: str) -> Page:
+    """One more tab, live."""
+    page = context.new_page()
+    page.goto(f"{site}#/twins/{TWIN}")
+    expect(page.locator("#link")).to_have_text("Live")
+    return page
 
 
 def test_a_desired_value_is_set_and_followed_until_it_is_done(browser: Browser, site: str) -> None:

@@ -5,8 +5,11 @@
 // (`Last-Event-ID`), and a cloud that has forgotten what is missing sends all things anew. A
 // stream of ours that is new says nothing of what is there already, so all things are read
 // once it is open. That a stream is silent proves nothing; that the rounds fail does: they say
-// whether the cloud is there, and replace a stream that the browser gave up. A second stream
-// tells that the directory has decided something, which only makes the next round come at once.
+// whether the cloud is there, and replace a stream that the browser gave up. A thing with a new
+// epoch has another owner, which only makes the next round come at once.
+//
+// A browser opens six connections to a server, for all its tabs. So there is one stream, and
+// none where nobody looks: a hidden tab gives it up with its next round.
 
 import { get } from "./api.js";
 import { EVENTS_MAX } from "./fleet.js";
@@ -42,9 +45,8 @@ export class Source {
     document.addEventListener("visibilitychange", () => document.hidden || this.#soon());
   }
 
-  async start() {
-    await this.#round();
-    new EventSource("/api/v1/events").onmessage = () => document.hidden || this.#soon();
+  start() {
+    return this.#round();
   }
 
   #soon() {
@@ -75,12 +77,13 @@ export class Source {
   }
 
   async #askAll() {
-    if (this.#isGone()) await this.#open();
+    if (document.hidden) this.#stream?.close();
+    else if (this.#isGone()) await this.#open();
     const asked = [this.#edges(), this.#places(), this.#events()];
     if (this.#anew) asked.push(this.#things());
     await Promise.all(asked);
     await this.#ask([...this.#unknown]);
-    const open = this.#stream.readyState === EventSource.OPEN;
+    const open = this.#stream?.readyState === EventSource.OPEN;
     this.#silentRounds = open ? 0 : this.#silentRounds + 1;
     this.#fleet.linked(open ? "live" : "loading", open ? "Live" : "Connecting …");
   }
@@ -153,13 +156,12 @@ export class Source {
   #changed(data) {
     if (!data) return;
     const change = JSON.parse(data);
-    if (this.#isNews(change) && this.#unknown.size < PAGE) this.#unknown.add(change.thingId);
+    const known = this.#fleet.twins.get(twinOf(change.thingId))?.thing;
+    if (isNews(change, known) && this.#unknown.size < PAGE) this.#unknown.add(change.thingId);
+    if (known && change.epoch > known.epoch) this.#soon();
     this.#fleet.take(change);
   }
-
-  // Whether it names what was not described: it is new, or has described itself anew.
-  #isNews({ thingId, features = {} }) {
-    const known = this.#fleet.twins.get(twinOf(thingId))?.thing;
-    return !known || Object.keys(features).some((name) => !(name in known.features));
-  }
 }
+
+// Whether it names what was not described: it is new, or has described itself anew.
+const isNews = ({ features = {} }, known) => !known || Object.keys(features).some((name) => !(name in known.features));
