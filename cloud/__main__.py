@@ -13,6 +13,7 @@ from cloud.events import ALL, EVENTS
 from cloud.machine import CloudMachine
 from cloud.recall import Recall
 from cloud.snapshots import CHECKPOINTS
+from twin_runtime.adapters.bench_http import with_bench
 from twin_runtime.adapters.blobs_forward import with_forwarded_writes
 from twin_runtime.adapters.config import load_config
 from twin_runtime.adapters.decisions_http import with_decisions
@@ -65,7 +66,12 @@ def start(config: Path) -> int:
                     with_edge_metrics(
                         with_forwarded_history(
                             with_decisions(
-                                directory_router(questions.ask, partial(store.scan, EVENTS, ALL)),
+                                with_bench(
+                                    directory_router(
+                                        questions.ask, partial(store.scan, EVENTS, ALL)
+                                    ),
+                                    settings.data_dir,
+                                ),
                                 questions.ask,
                                 partial(store.scan, DECISIONS, ALL),
                             ),

@@ -7,6 +7,7 @@ measured. It needs Mosquitto with its clients and what the `dev` extra installs.
 import json
 import math
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,15 +22,24 @@ BENCHMARKS = ("ingest", "ack", "footprint", "move", "api", "decide")
 @click.command(short_help="Measure this machine.")
 @click.argument("name", type=click.Choice(BENCHMARKS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
-def bench(name: str | None, as_json: bool) -> None:  # noqa: FBT001
+@click.option(
+    "--keep",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Keep the figures in this data_dir of a cloud, for its page.",
+)
+def bench(name: str | None, as_json: bool, folder: Path | None) -> None:  # noqa: FBT001
     """Measure speed, acknowledgements, footprint, moves, the API, decisions: all, or NAME."""
+    from twin_runtime.adapters.bench_figures import keep
     from twin_runtime.adapters.process import exit_code
 
     async def body() -> None:
         for each in [name] if name else BENCHMARKS:
-            with TemporaryDirectory(prefix="diten-bench-") as folder:
-                async for target in _measured(each, Path(folder)):
+            with TemporaryDirectory(prefix="diten-bench-") as own:
+                async for target in _measured(each, Path(own)):
                     click.echo(json.dumps(target.as_json()) if as_json else line(target))
+                    if folder is not None:
+                        keep(folder, target.as_json(), time.time_ns() // 1_000_000)
 
     sys.exit(exit_code(body))
 

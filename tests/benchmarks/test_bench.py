@@ -14,6 +14,7 @@ from benchmarks.runtime import ack, api, blob_moves, decide, footprint, ingest, 
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.bench_command import line
 from deploy.cli import main
+from twin_runtime.adapters.bench_figures import kept
 
 SMALL_INGEST = ingest.Scale(repeats=1, devices=20, reports=5, peer_reports=5)
 SMALL_ACK = ack.Scale(
@@ -186,13 +187,16 @@ def test_bench_refuses_a_name_that_is_no_benchmark() -> None:
 
 @pytest.mark.system
 @needs_mosquitto
-def test_bench_prints_one_json_object_per_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_prints_one_json_object_per_target_and_keeps_it_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(ingest, "Scale", lambda: SMALL_INGEST)
-    result = CliRunner().invoke(main, ["bench", "ingest", "--json"])
+    result = CliRunner().invoke(main, ["bench", "ingest", "--json", "--keep", str(tmp_path)])
     assert result.exit_code == 0, result.output
     printed = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(printed) == 4
     assert all(set(each) == KEYS for each in printed)
+    assert [figure.model_dump(exclude={"measured_ms"}) for figure in kept(tmp_path)] == printed
 
 
 def assert_well_formed(targets: list[Target]) -> None:

@@ -9,7 +9,9 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.chromium import looking
 from tests.browser.conftest import EDGES_AT
+from tests.browser.contrast import too_faint
 from tests.system.rig import Rig, wait_for
+from twin_runtime.adapters.bench_figures import FILE, keep
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
@@ -140,6 +142,35 @@ def test_numbers_that_cannot_be_read_are_said_not_to_be_until_they_can(
         expect(page.get_by_text("The numbers could not be read")).to_be_visible()
         page.unroute_all()
         expect(page.get_by_label("Processes")).to_contain_text("ready")
+
+
+def test_what_was_measured_is_shown_beside_its_bar_and_its_date(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    kept_at = rig.cloud.folder / FILE
+    with looking(browser, f"{site}#/health") as page:
+        figures = page.get_by_label("Benchmark")
+        expect(figures).to_contain_text("Nothing measured yet")
+        expect(figures).to_contain_text("diten bench --keep DIR")
+        said = {"unit": "s", "bar": "<= 1", "against": "of 5 loads"}
+        keep(rig.cloud.folder, {"name": "api/page", "value": 0.38, "met": True, **said}, 1)
+        keep(rig.cloud.folder, {"name": "api/edit", "value": 2.0, "met": False, **said}, 1)
+        keep(rig.cloud.folder, {"name": "api/row", "value": None, "met": False, **said}, 1)
+        page.reload()
+        rows = figures.locator("tbody tr")
+        expect(rows).to_have_text(
+            [
+                re.compile(r"^api/page0.38\ss≤ 1\ssmet19(69|70)-\d\d-\d\d .*of 5 loads$"),
+                re.compile(r"^api/edit2\ss≤ 1\ssnot met19"),
+                re.compile(r"^api/row–≤ 1\ssnot measured19"),
+            ]
+        )
+        assert too_faint(page) == []
+        kept_at.write_text("half of it")
+        page.reload()
+        expect(figures).to_contain_text("The figures could not be read")
+        expect(figures).to_contain_text("bench.json in the data_dir cannot be read: remove it")
+    kept_at.unlink()
 
 
 def test_a_view_that_cannot_be_loaded_says_what_to_do(browser: Browser, site: str) -> None:

@@ -5,6 +5,7 @@
 // quantiles are those since the start, too.
 
 import { now, request } from "./api.js";
+import { bench } from "./bench.js";
 import { el, mark, notice, replace, say } from "./dom.js";
 import { age, number, scaled, shortly, valueText, withUnit } from "./format.js";
 import { buckets, quantile, samplesOf, since, total } from "./metrics.js";
@@ -77,9 +78,10 @@ export function health(fleet) {
   const raw = new Raw(() => draw());
   const note = el("div", {}, notice("loading", "Reading the numbers …"));
   const shown = el("div", { className: "stack", hidden: true }, table.element,
-    el("div", { className: "halves" }, kept.element, moved.element), raw.element);
-  const element = el("div", { className: "health" }, el("h1", {}, "Health"), note, shown);
+    el("div", { className: "halves" }, kept.element, moved.element));
+  const element = el("div", { className: "health" }, el("h1", {}, "Health"), note, shown, bench(), raw.element);
   let closed = false;
+  raw.element.hidden = true;
 
   async function read() {
     const edges = fleet.edges.filter(({ state }) => state !== "lost").map(({ edge }) => edge);
@@ -109,7 +111,7 @@ export function health(fleet) {
     const cloud = processes.get(CLOUD);
     const nothing = known.every(([, { seen }]) => !seen.length);
     replace(note, nothing ? notice("error", "The numbers could not be read", cloud.problem) : null);
-    shown.hidden = nothing;
+    shown.hidden = raw.element.hidden = nothing;
     table.draw(known);
     kept.draw(reportsOf(known.filter(([name]) => name !== CLOUD).map(([, process]) => process)));
     moved.draw(movesOf(cloud));
