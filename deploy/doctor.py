@@ -8,6 +8,7 @@ Exit codes: 0 nothing is wrong, 1 something is (a warning is not), 2 usage.
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from twin_runtime.adapters.config import BusConfig
 
 PORT_MAX = 65_535
+BUS_VARIABLE = "DITEN_BUS_PASSWORD"  # not an option: other users of a machine see those
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
@@ -29,7 +31,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 @click.command(short_help="Find what is wrong with this machine, a broker, a cloud.")
 @click.option("--data-dir", "folders", type=click.Path(path_type=Path), multiple=True,
               help="A process's data directory: its disk is measured.")  # fmt: skip
-@click.option("--bus", default="", metavar="HOST:PORT", help="A broker to try.")
+@click.option("--bus", default="", metavar="HOST:PORT",
+              help=f"A broker to try; {BUS_VARIABLE} has diten-doctor's password.")  # fmt: skip
 @click.option("--ca-file", type=_FILE, default=None, help="Try it over TLS: who signed its name.")
 @click.option("--certificate-file", type=_FILE, default=None,
               help="What proves our name to it, if it asks for that.")  # fmt: skip
@@ -76,7 +79,7 @@ def _broker(bus: str, tls: Mapping[str, Path | None]) -> "BusConfig":
     if not host or not port.isdecimal() or not 0 < int(port) <= PORT_MAX:
         raise click.BadParameter(f"{bus!r}: write HOST:PORT", param_hint="--bus")
     try:
-        return BusConfig(host=host, port=int(port), **tls)
+        return BusConfig(host=host, port=int(port), password=os.environ.get(BUS_VARIABLE), **tls)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"]) from None
 

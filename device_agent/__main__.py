@@ -114,7 +114,7 @@ def _bus(config: DeviceConfig, source: Source) -> MqttBus:
         client_id=config.id,
         filters=[each for device in source.devices for each in topics.device_filters(device.twin)],
         will=Send(topics.status(config.id), messages.encode(Status(state="lost")), retain=True),
-        session=partial(aiomqtt_session, tls=tls_context(config.bus)),
+        session=partial(aiomqtt_session, tls=tls_context(config.bus), password=config.bus.password),
     )
 
 

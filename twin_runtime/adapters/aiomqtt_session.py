@@ -23,8 +23,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import aiomqtt
+from pydantic import SecretStr
 
-from twin_runtime.adapters.bus_tls import in_words
+from twin_runtime.adapters.bus_tls import in_words, lost_before_let_in, refused
 from twin_runtime.adapters.mqtt_session import (
     Deliver,
     Subscriber,
@@ -132,36 +133,45 @@ class AiomqttSession:
 
 @asynccontextmanager
 async def aiomqtt_session(
-    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None = None
+    subscriber: Subscriber,
+    deliver: Deliver,
+    tls: ssl.SSLContext | None = None,
+    password: SecretStr | None = None,
 ) -> AsyncIterator[AiomqttSession]:
     """Be connected and subscribed; see `Connect`."""
-    client = _new_client(subscriber, deliver, tls)
+    client = _new_client(subscriber, deliver, tls, password)
     session = AiomqttSession(client)
     name = f"bus {subscriber.client_id} connect"
     connecting = asyncio.create_task(client.__aenter__(), name=name)
     try:
-        await _connected(connecting)
+        await _connected(connecting, over_tls=tls is not None)
         await session.subscribe(subscriber.filters)
         yield session
     except aiomqtt.MqttError as error:
         cause = error.__context__  # aiomqtt keeps no other trace of it
         if tls is not None and isinstance(cause, OSError):
             raise Unavailable(in_words(cause)) from None
-        raise Unavailable(str(error)) from None
+        raise Unavailable(refused(str(error))) from None
     finally:
         await see_through(_close(client, connecting, session))
 
 
-async def _connected(connecting: asyncio.Task[aiomqtt.Client]) -> None:
+async def _connected(connecting: asyncio.Task[aiomqtt.Client], *, over_tls: bool) -> None:
+    """Return when the broker has accepted us. aiomqtt does not notice one that hangs up before
+    that, as one does that misses a certificate: it waits."""
     try:
         async with asyncio.timeout(BUS_TIMEOUT_S):
             await asyncio.shield(connecting)
     except TimeoutError:
-        raise Unavailable(f"no answer within {BUS_TIMEOUT_S:g} s") from None
+        why = f"no answer within {BUS_TIMEOUT_S:g} s"
+        raise Unavailable(lost_before_let_in(why, over_tls=over_tls)) from None
 
 
 def _new_client(
-    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None
+    subscriber: Subscriber,
+    deliver: Deliver,
+    tls: ssl.SSLContext | None,
+    password: SecretStr | None,
 ) -> aiomqtt.Client:
     will = subscriber.will
     return aiomqtt.Client(
@@ -169,6 +179,7 @@ def _new_client(
         subscriber.port,
         identifier=subscriber.client_id,
         username=subscriber.client_id,  # what a broker's access rules are written for
+        password=None if password is None else password.get_secret_value(),
         protocol=aiomqtt.ProtocolVersion.V311,
         clean_session=True,
         will=will and aiomqtt.Will(will.topic, will.payload, qos=0, retain=will.retain),

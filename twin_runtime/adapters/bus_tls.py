@@ -2,9 +2,12 @@
 
 With `ca_file` nothing is said before the broker has proven its name by a certificate of that
 authority; with a certificate of our own, we prove ours. Both MQTT libraries take the context.
+Who proves its name by a password says it once the broker answers; what comes of that is
+put into words here, too.
 """
 
 import os
+import re
 import ssl
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,8 @@ from twin_runtime.core.errors import InvalidConfiguration
 
 _OTHER_NAME: Final = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")
+
+_NO_USER: Final = re.compile("not authori[sz]ed|bad user ?name", re.IGNORECASE)
 
 
 def tls_context(bus: BusConfig) -> ssl.SSLContext | None:
@@ -56,6 +61,18 @@ def in_words(error: OSError) -> str:
     if isinstance(error, (ssl.SSLError, ConnectionResetError)):
         return "it hung up: does it speak TLS there? See bus.port"
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def lost_before_let_in(why: str, *, over_tls: bool) -> str:
+    """Why a broker that answered ended the connection before it had let us in."""
+    if not over_tls:
+        return why
+    return f"{why}: does it want a certificate, or another one? See bus.certificate_file"
+
+
+def refused(why: str) -> str:
+    """What a broker that knows its users said to us; both MQTT libraries have their words."""
+    return f"{why}: see bus.password, and the broker's users" if _NO_USER.search(why) else why
 
 
 def _unusable(files: str, error: OSError) -> InvalidConfiguration:

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from twin_runtime.core.errors import InvalidConfiguration
 
 _SHOWN_CHARS_MAX = 80  # of a refused value
+_SECRETS = frozenset({"token", "password"})  # are not shown, refused or not
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]
@@ -32,13 +33,15 @@ class Configuration(BaseModel):
 
 class BusConfig(Configuration):
     """Where the MQTT broker listens. With a `ca_file` TLS is spoken, and the broker proves its
-    name; with a certificate this process proves its own (`bus_tls.py`)."""
+    name; with a certificate this process proves its own (`bus_tls.py`), or with a `password`:
+    the user's name is its identity."""
 
     host: Host = "127.0.0.1"
     port: Port = 1883
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
+    password: Annotated[SecretStr, Field(min_length=1, max_length=1024)] | None = None
 
     @model_validator(mode="after")
     def _check_files(self) -> Self:
@@ -214,6 +217,8 @@ def _sentence(
         return f"{origin}: {key} is missing; set it there{elsewhere}"
     allowed = error["msg"].removeprefix("Value error, ")
     allowed = allowed[:1].lower() + allowed[1:]
+    if path and path[-1] in _SECRETS:
+        return f"{origin}: {key} is refused: {allowed}"
     return f"{origin}: {key or 'the file'} = {_shown(error['input'])} is refused: {allowed}"
 
 

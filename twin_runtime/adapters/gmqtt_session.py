@@ -27,8 +27,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import gmqtt
 from gmqtt.mqtt.handler import MQTTError
+from pydantic import SecretStr
 
-from twin_runtime.adapters.bus_tls import in_words
+from twin_runtime.adapters.bus_tls import in_words, lost_before_let_in, refused
 from twin_runtime.adapters.mqtt_session import (
     Deliver,
     Subscriber,
@@ -107,11 +108,16 @@ class GmqttSession:
 
 @asynccontextmanager
 async def gmqtt_session(
-    subscriber: Subscriber, deliver: Deliver, tls: ssl.SSLContext | None = None
+    subscriber: Subscriber,
+    deliver: Deliver,
+    tls: ssl.SSLContext | None = None,
+    password: SecretStr | None = None,
 ) -> AsyncIterator[GmqttSession]:
     """Be connected and subscribed; see `Connect`."""
     lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     client = _new_client(subscriber, deliver, lost)
+    secret = None if password is None else password.get_secret_value()
+    client.set_auth_credentials(subscriber.client_id, secret)  # the name access rules are for
     opening = asyncio.create_task(
         _open(client, subscriber, tls), name=f"bus {subscriber.client_id} open"
     )
@@ -121,6 +127,9 @@ async def gmqtt_session(
                 await unless_lost(lost, opening)
         except TimeoutError:
             raise Unavailable(f"no answer within {BUS_TIMEOUT_S:g} s") from None
+        except Unavailable as error:
+            hung_up = lost.done() and tls is not None
+            raise Unavailable(lost_before_let_in(str(error), over_tls=hung_up)) from None
         except (OSError, MQTTError) as error:
             raise Unavailable(_in_words(error, tls)) from None
         yield GmqttSession(client, lost)
@@ -138,7 +147,6 @@ def _new_client(
         will_message=will and gmqtt.Message(will.topic, will.payload, qos=0, retain=will.retain),
         logger=_logger(lambda why: _end(lost, why)),
     )
-    client.set_auth_credentials(subscriber.client_id)  # what access rules are written for
     client.reconnect_retries = _NEVER
 
     def on_message(_: object, topic: str | bytes, payload: bytes, *__: object) -> None:
@@ -190,7 +198,7 @@ def _in_words(error: OSError | MQTTError, tls: ssl.SSLContext | None) -> str:
         return in_words(error)
     code = error.errno if isinstance(error, OSError) else None
     # asyncio's own words say everything but what the system said.
-    return os.strerror(code) if code and code > 0 else str(error)
+    return os.strerror(code) if code and code > 0 else refused(str(error))
 
 
 def _end(lost: asyncio.Future[str], why: str) -> None:

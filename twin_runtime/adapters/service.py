@@ -194,7 +194,7 @@ def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:
         client_id=service.identity,
         filters=service.filters,
         will=Send(topics.status(service.identity), gone, retain=True),
-        session=partial(gmqtt_session, tls=tls_context(config.bus)),
+        session=partial(gmqtt_session, tls=tls_context(config.bus), password=config.bus.password),
     )
 
 
