@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import time
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -214,6 +216,45 @@ def test_a_device_that_stands_still_is_stale_and_what_is_wanted_of_it_pending_un
         rig.agent.send_signal(signal.SIGCONT)
         expect(row.locator('[aria-current="step"]')).to_have_text("done")
         expect(fact(page, "Condition")).to_have_text("live")
+
+
+def test_load_values_units_age_and_quality_are_those_that_the_api_answers(
+    browser: Browser, site: str, rig: Rig
+) -> None:
+    with looking(browser, site) as page:
+        edges = httpx.get(f"{site}api/v1/edges").json()
+        for edge in edges:
+            share = f"{100 * edge['twins'] / 12:.0f}\u00a0%"
+            cells = [edge["edge"], edge["state"], "there", str(edge["twins"]), share]
+            expect(edge_row(page, edge["edge"]).locator("th, td")).to_have_text(cells)
+        rig.agent.send_signal(signal.SIGSTOP)
+        try:
+            page.goto(f"{site}#/twins/{TWIN}")
+            expect(fact(page, "Reported")).to_have_text(re.compile("^[2-9] s ago"))
+            answer = httpx.get(f"{site}api/2/things/{TWIN}")
+            assert_shown(page, answer.json(), time.time())
+            expect(fact(page, "Revision")).to_have_text(f"{answer.json()['_revision']:,}")
+        finally:
+            rig.agent.send_signal(signal.SIGCONT)
+
+
+SYMBOLS = {"Cel": "°C", "1": ""}
+
+
+def assert_shown(page: Page, thing: dict[str, Any], now_s: float) -> None:
+    """The table of values has what `thing` says; nothing is reported meanwhile."""
+    described = thing["attributes"]["description"]["features"]
+    rows = page.get_by_label("Features").locator("tbody tr")
+    expect(rows).to_have_count(len(thing["features"]))
+    for name, feature in thing["features"].items():
+        told = feature["properties"]
+        row = rows.filter(has=page.get_by_role("button", name=name, exact=True))
+        value, unit, seen, quality = row.locator("td").all_inner_texts()[:4]
+        assert float(value.replace(",", "")) == pytest.approx(told["value"], rel=1e-3), name
+        declared = described[name].get("unit", "")
+        assert (unit, quality) == (SYMBOLS.get(declared, declared), told["quality"]), name
+        age_s = float(seen.removesuffix(" s ago"))
+        assert age_s == pytest.approx(now_s - told["observed_ms"] / 1000, abs=3), name
 
 
 def test_a_desired_value_that_no_device_takes_is_said_to_be_rejected(
