@@ -7,6 +7,7 @@ from deploy.grafana.panels import (
     COUNT,
     GREEN,
     PER_S,
+    RATE,
     RED,
     SECONDS,
     SHARE,
@@ -65,7 +66,7 @@ FLEET: tuple[Panel, ...] = (
     ),
     Lines(
         "Age of twins",
-        "Share of all twins whose last report is at most so old.",
+        "Share of all twins whose last report is at most so old (DitenMostTwinsStale).",
         SHARE,
         {
             name: aged(le, CLOUD)
@@ -92,30 +93,81 @@ FLEET: tuple[Panel, ...] = (
     ),
     Lines(
         "Getting stable",
-        "Checkpoints that the cloud stored; those behind come from a disk set back.",
+        "What the cloud stored: none is DitenNothingGetsStable, behind DitenCheckpointsBehind.",
         PER_S,
         {"{{outcome}}": rate("diten_checkpoints_total", CLOUD, "outcome")},
     ),
     Lines(
         "What devices give up",
-        "Anything above zero: outboxes are full (DitenReportsUnprotected).",
+        "DitenReportsCoalesced, DitenReportsUnprotected: outboxes are full; DitenSamplesRefused.",
         PER_S,
         {
-            "merged": "sum(rate(diten_reports_coalesced_total[$__rate_interval]))",
-            "unprotected": "sum(rate(diten_reports_unprotected_total[$__rate_interval]))",
+            "merged": f"sum(rate(diten_reports_coalesced_total{RATE}))",
+            "unprotected": f"sum(rate(diten_reports_unprotected_total{RATE}))",
+            "no value": f"sum(rate(diten_samples_refused_total{RATE}))",
         },
     ),
     Lines(
         "Refused",
-        "Inputs that cannot be used, by reason (DitenRejects).",
+        "Inputs, by reason (DitenRejects); devices, for the cloud is full (DitenTwinsRefused).",
         PER_S,
-        {"{{reason}}": rate("diten_rejects_total", 'job=~"diten-.*"', "reason")},
+        {
+            "{{reason}}": rate("diten_rejects_total", 'job=~"diten-.*"', "reason"),
+            "devices": f"sum(rate(diten_twins_refused_total{{{CLOUD}}}{RATE}))",
+        },
     ),
     Lines(
         "Of an epoch that is over",
         "A few with every move; lasting, an old owner goes on (DitenFenced).",
         PER_S,
         {"{{kind}}": rate("diten_fenced_total", 'job=~"diten-.*"', "kind")},
+    ),
+    Lines(
+        "Devices",
+        "By presence: a lost one did not sign off (DitenDevicesLost).",
+        COUNT,
+        {"{{presence}}": f"sum by (presence) (diten_devices{{{CLOUD}}})"},
+    ),
+    Lines(
+        "Disk free",
+        "Below 512 MiB: DitenDiskLow; as it falls: DitenDiskFillsUp.",
+        BYTES,
+        {"{{instance}}": 'diten_disk_free_bytes{job=~"diten-.*"}'},
+    ),
+    Lines(
+        "Ready",
+        "At 0 it acknowledges nothing (DitenNotReady), mostly for a full disk (DitenStoreFull).",
+        COUNT,
+        {
+            "{{instance}}": 'diten_ready{job=~"diten-.*"}',
+            "{{instance}} full": 'increase(diten_store_full_total{job=~"diten-.*"}[15m])',
+        },
+    ),
+    Lines(
+        "Commits",
+        "Time to make a batch durable; 0.3 s is too slow (DitenCommitsSlow).",
+        SECONDS,
+        quantiles("diten_commit_seconds", 'job=~"diten-.*"'),
+        ((0.3, YELLOW),),
+    ),
+    Lines(
+        "Open files",
+        "Of what it may open; connections, mostly (DitenOpenFilesNearLimit).",
+        SHARE,
+        {"{{instance}}": 'process_open_fds{job=~"diten-.*"} / process_max_fds{job=~"diten-.*"}'},
+        ((0.8, YELLOW),),
+    ),
+    Lines(
+        "Up since",
+        "Time since each process started; a saw is DitenRestarts.",
+        SECONDS,
+        {"{{instance}}": 'time() - process_start_time_seconds{job=~"diten-.*"}'},
+    ),
+    Lines(
+        "Versions",
+        "Processes of each version; two for long: DitenVersionsDiffer.",
+        COUNT,
+        {"{{version}}": 'count by (version) (diten_build_info{job=~"diten-.*"})'},
     ),
     Lines(
         "CPU",

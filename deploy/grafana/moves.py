@@ -102,8 +102,11 @@ MOVES: tuple[Panel, ...] = (
     ),
     Lines(
         "Files that did not come",
-        "By reason; tried again (DitenBlobsWithoutRoom).",
+        "By reason; tried again (DitenBlobsWithoutRoom, DitenBlobDigestsWrong).",
         PER_S,
-        {"{{reason}}": rate("diten_blob_failures_total", 'job=~"diten-.*"', "reason")},
+        {
+            "{{reason}}": rate("diten_blob_failures_total", 'job=~"diten-.*"', "reason"),
+            "wrong digest": f'sum(rate(diten_blob_digests_wrong_total{{job=~"diten-.*"}}{RATE}))',
+        },
     ),
 )

@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.deploy.an_up import Up, up
+from tests.deploy.test_prometheus import rules
 from twin_runtime.adapters.broker import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,27 @@ def test_a_panel_that_names_an_alert_names_one_that_exists() -> None:
     }
     assert named
     assert [name for name in sorted(named) if f"### {name}\n" not in guide] == []
+
+
+def test_the_page_of_alerts_names_for_each_the_panel_that_shows_what_it_is_about() -> None:
+    guide = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    looks = re.findall(r"^### (\w+)\n(?:.*\n)*?\*\*Look:\*\* (\w+), (.+)\.$", guide, re.MULTILINE)
+    shown = {
+        (one["uid"].removeprefix("diten-"), panel["title"]): panel
+        for one in dashboards()
+        for panel in one["panels"]
+    }
+    assert {alert for alert, _, _ in looks} == set(rules())
+    for alert, view, title in looks:
+        panel = shown[view, title]
+        assert alert in panel["description"], (alert, title)
+        drawn = " ".join(each["expr"] for each in panel["targets"])
+        assert metrics_of(drawn) & metrics_of(rules()[alert]["expr"]), (alert, title)
+
+
+def metrics_of(expression: str) -> set[str]:
+    named = re.findall(r"\b(?:diten|process)_\w+|\bup\b", expression)
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
 
 
 def test_every_data_source_that_a_panel_asks_is_provisioned() -> None:
