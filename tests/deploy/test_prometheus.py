@@ -233,7 +233,9 @@ def test_each_alert_has_a_severity_a_summary_and_a_section_that_says_what_to_do(
         assert rule["labels"]["severity"] in SEVERITIES
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["runbook"] == f"docs/alerts.md#{alert.lower()}"
-        assert {"Means", "Look", "Do"} <= set(re.findall(r"^\*\*(\w+):\*\*", sections[alert], re.MULTILINE))
+        assert {"Means", "Look", "Do"} <= set(
+            re.findall(r"^\*\*(\w+):\*\*", sections[alert], re.MULTILINE)
+        )
 
 
 def test_alerts_ask_for_metrics_that_exist() -> None:
