@@ -86,6 +86,16 @@ def test_a_move_that_is_refused_says_why(code: str, status: int) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/moves", "/edges/e-1/drain", "/edges/e-1/resume"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_write_with_a_body_of_another_type_is_refused(path: str, kind: str) -> None:
+    never = Unavailable("asked")
+    answer = called("POST", path, never, content=b"{}", headers={"Content-Type": kind})
+    assert answer.status_code == 415
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "Send application/json" in answer.json()["detail"]
+
+
 def test_a_cloud_that_cannot_answer_says_when_to_ask_again() -> None:
     answer = posted(Unavailable("the disk is full"), json=MOVE)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -12,7 +12,7 @@ from twin_runtime.adapters.history_forward import with_forwarded_history
 from twin_runtime.core.effects import Answer, Refused, Request, WhoOwns
 
 API = "http://10.0.0.1:8421"
-ROWS = "/api/v1/twins/d-1/history"
+ROWS = "/api/v1/twins/d-1/history?feature=a"
 OWNED: dict[str, Any] = {"twin": "d-1", "owner": "e-1", "api": API}
 
 
@@ -47,8 +47,8 @@ def test_the_owner_gets_the_question_as_it_was_asked() -> None:
         headers = {"History-First-Revision": "7", "Link": '<x>; rel="next"'}
         return httpx.Response(200, headers=headers, text="observed_ms,value,quality\r\n")
 
-    answer = asked(f"{ROWS}?feature=a&from=2026-01-01T00:00:00Z&points=9", edge, Accept="text/csv")
-    assert str(seen[0].url) == f"{API}{ROWS}?feature=a&from=2026-01-01T00:00:00Z&points=9"
+    answer = asked(f"{ROWS}&from=2026-01-01T00:00:00Z&points=9", edge, Accept="text/csv")
+    assert str(seen[0].url) == f"{API}{ROWS}&from=2026-01-01T00:00:00Z&points=9"
     assert seen[0].headers["Accept"] == "text/csv"
     assert answer.text == "observed_ms,value,quality\r\n"
     assert (answer.headers["History-First-Revision"], answer.headers["Link"]) == (
@@ -62,7 +62,7 @@ def test_the_owners_problem_is_passed_on() -> None:
 
 
 def test_a_twin_nobody_knows_is_404() -> None:
-    answer = asked("/api/v1/twins/d-9/history", lambda _: httpx.Response(200))
+    answer = asked("/api/v1/twins/d-9/history?feature=a", lambda _: httpx.Response(200))
     assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such twin")
 
 

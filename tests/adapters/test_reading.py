@@ -60,8 +60,14 @@ def test_a_name_with_a_tilde_is_written_as_in_a_json_pointer() -> None:
         (THING + "/attributes/room/none", "things:attribute.notfound"),
         (THING + "/features/none", "things:feature.notfound"),
         (FEATURE + "/properties/none", "things:feature.property.notfound"),
-        (FEATURE + "/desiredProperties", "things:feature.desiredproperties.notfound"),
-        (FEATURE + "/desiredProperties/value", "things:feature.desiredproperty.notfound"),
+        (FEATURE + "/desiredProperties", "things:feature.desiredProperties.notfound"),
+        (FEATURE + "/desiredProperties/value", "things:feature.desiredProperties.notfound"),
+        (
+            THING + "/features/target_c/desiredProperties/x",
+            "things:feature.desiredProperty.notfound",
+        ),
+        (THING + "/features/target_c/properties/value", "things:feature.properties.notfound"),
+        (THING + "/features/none/properties/value", "things:feature.notfound"),
         (FEATURE + "/none", "api:not.found"),
         (THING + "/attributes/..%2f..%2fetc", "things:attribute.notfound"),
         (THING + "/attributes/%3Cscript%3E" + "x" * 9_000, "things:attribute.notfound"),
@@ -117,7 +123,7 @@ def test_a_read_may_have_a_condition(path: str) -> None:
     holds = "gt(features/temperature_c/properties/value,21)"
     assert get(f"{path}?condition={holds}")[0] == 200
     status, body, _ = get(f"{path}?condition=not({holds})")
-    assert (status, body["error"]) == (412, "things:precondition.failed")
+    assert (status, body["error"]) == (412, "things:condition.failed")
 
 
 def test_fields_select_parts_of_a_thing_and_of_parts() -> None:

@@ -114,7 +114,10 @@ def test_a_cursor_knows_filter_and_order_of_the_first_page() -> None:
     assert alone.json() == again.json()
     assert len(alone.json()["items"]) == 5
     for other in others:
-        assert (other.status_code, other.json()["error"]) == (400, "rql.option.invalid")
+        assert (other.status_code, other.json()["error"]) == (
+            400,
+            "thing-search:search.option.invalid",
+        )
 
 
 def test_fields_select_parts_of_what_is_found() -> None:
@@ -139,18 +142,38 @@ def test_a_search_looks_into_the_description_and_at_wanted_values_too() -> None:
     "query, error, said",
     [
         ({"filter": "eq(attributes/a)"}, "rql.expression.invalid", "position 16: expected ','"),
-        ({"option": "limit(0,5)"}, "rql.option.invalid", "position 1: expected sort(…), size(…)"),
+        (
+            {"option": "limit(0,5)"},
+            "thing-search:search.option.invalid",
+            "position 1: expected sort(…), size(…)",
+        ),
         (
             {"option": "size(0)"},
-            "rql.option.invalid",
+            "thing-search:search.option.invalid",
             "position 6: expected a number",
         ),
-        ({"option": "size(999)"}, "rql.option.invalid", "a number from 1 to 200"),
-        ({"option": "size(5"}, "rql.option.invalid", "a number from 1 to 200"),
-        ({"option": "sort(+nothing)"}, "rql.option.invalid", "position 7: expected thingId"),
-        ({"option": "sort(+thingId"}, "rql.option.invalid", "expected ')', found the end"),
-        ({"option": "cursor(x)"}, "rql.option.invalid", "not one that a search gave"),
-        ({"option": "cursor(W10=)"}, "rql.option.invalid", "not one that a search gave"),
+        ({"option": "size(999)"}, "thing-search:search.option.invalid", "a number from 1 to 200"),
+        ({"option": "size(5"}, "thing-search:search.option.invalid", "a number from 1 to 200"),
+        (
+            {"option": "sort(+nothing)"},
+            "thing-search:search.option.invalid",
+            "position 7: expected thingId",
+        ),
+        (
+            {"option": "sort(+thingId"},
+            "thing-search:search.option.invalid",
+            "expected ')', found the end",
+        ),
+        (
+            {"option": "cursor(x)"},
+            "thing-search:search.option.invalid",
+            "not one that a search gave",
+        ),
+        (
+            {"option": "cursor(W10=)"},
+            "thing-search:search.option.invalid",
+            "not one that a search gave",
+        ),
         ({"fields": "a("}, "json.fieldselector.invalid", "position 3"),
     ],
 )

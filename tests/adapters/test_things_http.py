@@ -136,7 +136,7 @@ def test_a_live_value_that_has_changed_is_sent_though_the_revision_is_the_same()
         ("GET", "/api/2/things/elsewhere:d-1", 404, "things:thing.notfound"),
         ("GET", "/api/2/nothing", 404, "api:not.found"),
         ("GET", "/docs", 404, "api:not.found"),
-        ("DELETE", "/api/2/things/home:d-1", 405, "api:method.not.allowed"),
+        ("DELETE", "/api/2/things/home:d-1", 405, "gateway:method.notallowed"),
         ("GET", "/api/2/things?limit=0", 400, "things:query.invalid"),
         ("GET", f"/api/2/things?limit={THINGS_PAGE_MAX + 1}", 400, "things:query.invalid"),
         ("GET", "/api/2/things?limit=many", 400, "things:query.invalid"),

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.adapters.serving import serving
 from tests.edge_node.an_edge import Edge, activate, stable
 from tests.edge_node.test_desires import DESCRIPTION
 from twin_runtime.adapters import things_http
@@ -149,7 +150,7 @@ def test_a_thing_may_name_itself_and_no_other(site: Site) -> None:
     mine = {"thingId": "site:d-1", "attributes": {"a": 1}}
     assert site.does("PUT", THING, json=mine).status_code == 204
     other = site.does("PUT", THING, json={**mine, "thingId": "site:d-2"})
-    assert (other.status_code, other.json()["error"]) == (400, "things:value.invalid")
+    assert (other.status_code, other.json()["error"]) == (400, "things:id.notsettable")
 
 
 @pytest.mark.parametrize("method, path, body, status", [
@@ -187,6 +188,41 @@ def test_g9_bad_input_has_one_clear_answer(
         assert answer.json()["status"] == status
         assert set(answer.json()) == {"status", "error", "message", "description"}
         assert len(answer.content) < 1_000
+
+
+MODE = THING + "/features/mode"
+
+
+@pytest.mark.parametrize("method, path, body, status, error", [
+    ("PUT", MODE, {}, 403, "things:feature.notmodifiable"),
+    ("PUT", MODE + "/properties", {}, 403, "things:feature.properties.notmodifiable"),
+    ("PUT", MODE + "/properties/value", 1, 403, "things:feature.property.notmodifiable"),
+    ("DELETE", THING + "/features", None, 403, "things:features.notmodifiable"),
+    ("PUT", THING + "/attributes/description", {}, 403, "things:attribute.notmodifiable"),
+    ("PATCH", THING, {"revision": 1}, 403, "things:thing.notmodifiable"),
+    ("PATCH", THING, {"features": {"x": {"desiredProperties": {"value": 1}}}}, 404,
+     "things:feature.notfound"),
+    ("PUT", THING + "/features/x/desiredProperties/value", 1, 404, "things:feature.notfound"),
+    ("DELETE", ROOM, None, 404, "things:attribute.notfound"),
+    ("DELETE", MODE + "/desiredProperties", None, 404,
+     "things:feature.desiredProperties.notfound"),
+    ("DELETE", PERIOD, None, 404, "things:feature.desiredProperty.notfound"),
+    ("PUT", MODE + "/desiredProperties/x", 1, 404, "things:feature.desiredProperty.notfound"),
+    ("PUT", MODE + "/x", 1, 404, "api:not.found"),
+    ("PUT", ROOM + "?condition=not(exists(thingId))", 1, 412, "things:condition.failed"),
+    ("PUT", ROOM + "?requested-acks=twin-persisted&timeout=x", 1, 400, "timeout.invalid"),
+])  # fmt: skip
+def test_a_write_is_refused_in_dittos_words(
+    site: Site, method: str, path: str, body: Any, status: int, error: str
+) -> None:
+    with serving(site.app) as api:
+        answer = httpx.request(method, api + path, json=body, trust_env=False)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+
+
+def test_a_body_that_is_no_json_is_refused_in_dittos_words(site: Site) -> None:
+    answer = site.does("PUT", ROOM, content="{", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "json.invalid")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +277,7 @@ def test_a_twin_that_moves_is_to_be_asked_again_in_a_second(site: Site) -> None:
 def test_a_persisted_write_is_answered_when_the_cloud_has_it(site: Site) -> None:
     wait = {"requested-acks": "twin-persisted", "timeout": "500ms"}
     late = site.does("PUT", ROOM, json=1, params=wait)
-    assert (late.status_code, late.json()["error"]) == (408, "acknowledgement:timeout")
+    assert (late.status_code, late.json()["error"]) == (408, "acknowledgement:request.timeout")
     assert site.does("GET", ROOM).json() == 1, "the write stands"
     site.then = [stable(2)]
     assert site.does("PUT", ROOM, json=1, params=wait).status_code == 204
@@ -270,6 +306,8 @@ def test_who_asks_for_a_twin_that_left_is_sent_after_it(site: Site) -> None:
 def test_a_token_guards_every_write_and_no_read(site: Site) -> None:
     app = TokenGuard(site.app, TOKEN)
     assert site.does("GET", THING, app).status_code == 200
+    said = site.does("PUT", ROOM, app).json()["error"]
+    assert said == "gateway:authentication.failed"
     for path in (ROOM, "/api/v1/moves", "/nothing"):
         without = site.does("POST", path, app)
         assert (without.status_code, without.headers["www-authenticate"][:6]) == (401, "Bearer")

@@ -14,9 +14,9 @@ import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
-from twin_runtime.adapters.blobs_http import PATH, TOO_LARGE, Name, TwinId, is_too_large
+from twin_runtime.adapters.blobs_http import TOO_LARGE, Name, TwinId, is_too_large, with_writes
 from twin_runtime.adapters.forward_http import WHOLE, Forwards, is_twin, with_forwards
-from twin_runtime.adapters.http_problem import PROBLEMS, UNAVAILABLE, parts_of, problem
+from twin_runtime.adapters.http_problem import UNAVAILABLE, parts_of, problem
 from twin_runtime.core.limits import BLOB_UPLOADS_MAX
 
 _ANSWERED = ("content-type", "etag", "repr-digest", "retry-after")
@@ -73,9 +73,7 @@ def with_forwarded_writes(router: APIRouter, forwards: Forwards) -> APIRouter:
 def with_forwarded_blobs(router: APIRouter, forwards: Forwards) -> APIRouter:
     """`router` with these routes."""
     blobs = _Blobs(forwards)
-    router.add_api_route(PATH, blobs.put, methods=["PUT"], responses=PROBLEMS)
-    router.add_api_route(PATH, blobs.delete, methods=["DELETE"], responses=PROBLEMS)
-    return router
+    return with_writes(router, blobs.put, blobs.delete)
 
 
 def _length(request: Request) -> dict[str, str]:

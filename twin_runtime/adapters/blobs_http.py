@@ -26,6 +26,7 @@ from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.blob_files import BlobFiles, Upload
 from twin_runtime.adapters.blob_threads import BlobThreads
+from twin_runtime.adapters.ditto_http import Endpoint, Said, read
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, parts_of, problem
 from twin_runtime.adapters.writes_http import TWIN_TYPE
 from twin_runtime.core.effects import Answer, Attach
@@ -37,6 +38,17 @@ from twin_runtime.core.messages import BlobRef
 PATH = f"{OUR_PREFIX}twins/{{twin}}/blobs/{{name}}"
 _STATUS = {"unknown_twin": 404, "unknown_blob": 404, "moving": UNAVAILABLE}
 _CONFLICT = 409
+_BYTES = "application/octet-stream"
+_HEADERS = {
+    "ETag": {"description": "The SHA-256 of the bytes.", "schema": {"type": "string"}},
+    "Repr-Digest": {"description": "The same (RFC 9530).", "schema": {"type": "string"}},
+}
+_READ: Said = {
+    200: {"description": "The bytes.", "headers": _HEADERS, "content": {_BYTES: {"schema": {}}}},
+    304: {"description": "They are those of If-None-Match.", "headers": _HEADERS},
+}
+_WRITTEN: Said = {204: {"description": "It is on the owner's disk."}}
+_MADE: Said = {201: {"description": "There was nothing by that name.", "headers": _HEADERS}}
 TOO_LARGE = (413, "too_large", f"a blob is at most {BLOB_BYTES_MAX} bytes")
 
 Ask = Callable[[Attach], Awaitable[Answer]]
@@ -86,9 +98,9 @@ class BlobRoutes:
             return problem(UNAVAILABLE, "on_its_way", f"{name!r} of {twin} is not here yet")
         if request.method == "HEAD":
             file.close()
-            return Response(headers=headers, media_type="application/octet-stream")
+            return Response(headers=headers, media_type=_BYTES)
         pieces = self._pieces(file)
-        return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
+        return StreamingResponse(pieces, headers=headers, media_type=_BYTES)
 
     async def put(self, twin: TwinId, name: Name, request: Request) -> Response:
         """Let the twin refer to the body by this name."""
@@ -187,15 +199,24 @@ class BlobRoutes:
 def reading(routes: BlobRoutes) -> APIRouter:
     """For where twins are only shown."""
     router = APIRouter(responses=PROBLEMS)
-    router.add_api_route(PATH, routes.get, methods=["GET", "HEAD"])
+    read(router, PATH, routes.get, _READ, Response)
     return router
 
 
 def writing(routes: BlobRoutes) -> APIRouter:
     """For where twins are owned."""
-    router = reading(routes)
-    router.add_api_route(PATH, routes.put, methods=["PUT"])
-    router.add_api_route(PATH, routes.delete, methods=["DELETE"])
+    return with_writes(reading(routes), routes.put, routes.delete)
+
+
+def with_writes(router: APIRouter, put: Endpoint, delete: Endpoint) -> APIRouter:
+    """`router` with these two routes."""
+    body = {"requestBody": {"required": True, "content": {_BYTES: {"schema": {"minLength": 1}}}}}
+    said: dict[str, Any] = {"status_code": 204, "response_class": Response}
+    both: Said = {**PROBLEMS, **_WRITTEN}
+    router.add_api_route(
+        PATH, put, methods=["PUT"], responses={**both, **_MADE}, openapi_extra=body, **said
+    )
+    router.add_api_route(PATH, delete, methods=["DELETE"], responses=both, **said)
     return router
 
 

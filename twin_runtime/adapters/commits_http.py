@@ -10,18 +10,18 @@ from pydantic_core import to_json
 
 from twin_runtime.adapters.ditto_http import (
     Json,
+    kind_of,
     no_thing,
     path_as_sent,
     refusal,
-    unmet_condition,
+    unmet,
 )
-from twin_runtime.adapters.http_problem import UNAVAILABLE
+from twin_runtime.adapters.http_problem import UNAVAILABLE, has_body
 from twin_runtime.adapters.writes_http import (
     TWIN_TYPE,
     Conditions,
     bad_value,
     content_of,
-    has_body,
     twin_of,
     unavailable_now,
 )
@@ -38,16 +38,16 @@ _METHODS: dict[str, Literal["put", "patch", "delete"]] = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
-# What a machine refuses, as a status, Ditto's code and what to do.
+# What a machine refuses, as a status, Ditto's code (KIND: of what is written) and what to do.
 _REFUSALS = {
     "moving": (UNAVAILABLE, "things:thing.unavailable", "Ask again in a second."),
     "busy": (UNAVAILABLE, "things:thing.unavailable", "Ask again in a second."),
-    "read_only": (403, "things:thing.notmodifiable", "Write attributes or desiredProperties."),
-    "not_found": (404, "things:part.notfound", "Read the thing to see what it has."),
+    "read_only": (403, "things:KIND.notmodifiable", "Write attributes or desiredProperties."),
+    "not_found": (404, "things:KIND.notfound", "Read the thing to see what it has."),
     "invalid": (400, "things:value.invalid", "docs/api.md says what may be written."),
     "too_large": (413, "things:thing.toolarge", "What is large is a blob: see docs/moves.md."),
     "too_many": (413, "things:thing.toolarge", "Delete what is done."),
-    "no_answer": (408, "messages:message.timeout", "Read the thing before sending it again."),
+    "no_answer": (408, "command.timeout", "Read the thing before sending it again."),
 }
 
 
@@ -72,7 +72,7 @@ class Commits:
         method = _METHODS[request.method]
         value = None if method == "delete" else (await content_of(request)).value
         if not path:
-            value = _of_this_thing(value, {twin, f"{self.site}:{twin}"})
+            value = _of_this_thing(value, (twin, f"{self.site}:{twin}"))
         guard, patience_s = said.guard(), said.patience_s()
         edit = Edit(twin, method, path, value, guard, self.site, said.valid_for_s())
         answer = await self._asked(edit)
@@ -93,7 +93,7 @@ class Commits:
         except HTTPException:
             text = f"It is written here, but no checkpoint of it came within {patience_s:g} s."
             advice = "It stands; read it, or write it again to wait longer."
-            raise refusal(408, "acknowledgement:timeout", text, advice) from None
+            raise refusal(408, "acknowledgement:request.timeout", text, advice) from None
 
     async def _asked(self, wanted: effects.Request, within_s: float = ANSWER_S) -> Answer:
         try:
@@ -101,7 +101,7 @@ class Commits:
         except Unavailable as unavailable:
             raise unavailable_now(str(unavailable)) from None
         if answer.refused is not None:
-            raise _refused(answer.refused)
+            raise _refused(answer.refused, wanted)
         return answer
 
     async def command(
@@ -131,23 +131,33 @@ async def arguments_of(request: Request) -> dict[str, Any]:
     return checked
 
 
-def _of_this_thing(value: Any, names: set[str]) -> Any:
+def _of_this_thing(value: Any, names: tuple[str, str]) -> Any:
     """The content of a thing, whose id may be said again."""
     if not isinstance(value, dict) or "thingId" not in value:
         return value
     if value["thingId"] not in names:
-        raise bad_value(f"thingId {str(value['thingId'])[:80]!r} is not the one of the path")
+        text = f"thingId {str(value['thingId'])[:80]!r} is not the one of the path."
+        raise refusal(400, "things:id.notsettable", text, "Leave it out, or say the same.")
     return {name: content for name, content in value.items() if name != "thingId"}
 
 
-def _refused(refused: Refused) -> HTTPException:
+def _refused(refused: Refused, wanted: effects.Request) -> HTTPException:
     code, text = refused
     if code == "unknown_twin":
         return no_thing(text.partition(" ")[0])
     if code in ("changed", "condition"):
-        return unmet_condition(text)
+        return unmet("condition" if code == "condition" else "precondition", text)
     status, error, advice = _REFUSALS[code]
+    if isinstance(wanted, Edit):
+        what = _lacking(wanted) if code == "not_found" else wanted.path
+        error = error.replace("KIND", kind_of(what))
     refused_so = refusal(status, error, f"{text[:1].upper()}{text[1:]}.", advice)
     if status == UNAVAILABLE:
         refused_so.headers = {"Retry-After": "1"}
     return refused_so
+
+
+def _lacking(wanted: Edit) -> tuple[str, ...]:
+    """What there is not: what is to be deleted, or written, or the feature of a wish."""
+    is_wish = wanted.method != "delete" and wanted.path[3:] in ((), ("value",))
+    return ("features", "") if is_wish else wanted.path

@@ -16,6 +16,7 @@ Errors are problems in the sense of RFC 9457.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -25,15 +26,19 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from twin_runtime.adapters.http_problem import (
+    JSON,
     OUR_PREFIX,
     PROBLEMS,
     UNAVAILABLE,
+    has_body,
     problem,
     small_body,
+    unsupported,
 )
 from twin_runtime.core import effects
 from twin_runtime.core.effects import (
     Answer,
+    EdgeState,
     ListEdges,
     ListTwins,
     Move,
@@ -58,6 +63,7 @@ Scan = Callable[[int, int], list[LogEntry]]
 _STATUS = {"unknown_twin": 404, "unknown_edge": 404, "key_reused": 422}
 _CONFLICT = 409
 _EVENTS_DEFAULT = 100
+_EXAMPLE = {"twin": "d-1", "to": "e-2"}
 
 EdgeId = Annotated[str, Path(pattern=EDGE_PATTERN)]
 TwinId = Annotated[str, Path(pattern=TWIN_PATTERN)]
@@ -87,6 +93,8 @@ class _Directory:
 
     async def move(self, request: Request, key: Key = "") -> Response:
         """Let another edge own a twin."""
+        if text := unsupported(request, (JSON,)):
+            return problem(415, "unsupported_media_type", text)
         try:
             body = await small_body(request)
         except ClientDisconnect:
@@ -113,17 +121,22 @@ class _Directory:
         """The edges, their states, how many twins each has."""
         return await self._answered(ListEdges())
 
-    async def drain(self, edge: EdgeId) -> Response:
+    async def drain(self, request: Request, edge: EdgeId) -> Response:
         """Let all twins of an edge move elsewhere, and give it no others."""
-        return await self._answered(SetEdge(edge, "draining"), {"edge": edge, "state": "draining"})
+        return await self._set(request, edge, "draining")
 
-    async def lost(self, edge: EdgeId) -> Response:
+    async def lost(self, request: Request, edge: EdgeId) -> Response:
         """Give the twins of an edge that will not come back soon to others."""
-        return await self._answered(SetEdge(edge, "lost"), {"edge": edge, "state": "lost"})
+        return await self._set(request, edge, "lost")
 
-    async def resume(self, edge: EdgeId) -> Response:
+    async def resume(self, request: Request, edge: EdgeId) -> Response:
         """Let an edge serve again."""
-        return await self._answered(SetEdge(edge, "serving"), {"edge": edge, "state": "serving"})
+        return await self._set(request, edge, "serving")
+
+    async def _set(self, request: Request, edge: str, state: EdgeState) -> Response:
+        if has_body(request) and (text := unsupported(request, (JSON,))):
+            return problem(415, "unsupported_media_type", text)
+        return await self._answered(SetEdge(edge, state), {"edge": edge, "state": state})
 
     async def events(self, after: After = None, limit: Limit = _EVENTS_DEFAULT) -> Response:
         """What the directory decided, in order; ask on with `next` as `after`."""
@@ -155,7 +168,11 @@ def directory_router(ask: Ask, scan: Scan) -> APIRouter:
     """The routes; see `_Directory` for the arguments."""
     router = APIRouter(prefix=OUR_PREFIX.rstrip("/"), responses=PROBLEMS)
     directory = _Directory(ask, scan)
-    router.add_api_route("/moves", directory.move, methods=["POST"], status_code=202)
+    asked = {"content": {JSON: {"schema": MoveRequest.model_json_schema(), "example": _EXAMPLE}}}
+    extra = {"requestBody": {"required": True, **asked}}
+    router.add_api_route(
+        "/moves", directory.move, methods=["POST"], status_code=202, openapi_extra=extra
+    )
     router.add_api_route("/twins", directory.twins)
     router.add_api_route("/twins/{twin}", directory.twin)
     router.add_api_route("/edges", directory.edges)
@@ -173,5 +190,4 @@ def _json(body: bytes, status: int = 200) -> Response:
 def _in_words(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(str, first["loc"])) or "the body"
-    example = '{"twin": "d-1", "to": "e-2"}'
-    return f"{where}: {first['msg']}; send {example}"
+    return f"{where}: {first['msg']}; send {json.dumps(_EXAMPLE)}"

@@ -4,9 +4,9 @@ Whatever is wrong with a request becomes one body, `{status, error, message, des
 with a code of Ditto's where it has one; below `/api/v1` the same becomes a problem.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,11 +19,13 @@ from starlette.routing import Match
 
 from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
 from twin_runtime.core.errors import MalformedMessage
+from twin_runtime.core.thing import ABSENT, part_of
 
 _NAME_CHARS_MAX = 100  # of what a client sent, when it is said again
 _VALUE_CHARS_MAX = 60
 _NAMED = ("twin", "edge")
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+_BARE = {405: "gateway:method.notallowed"}  # Ditto's codes for what no route refuses
 
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -98,19 +100,21 @@ def no_thing(thing_id: str) -> HTTPException:
     )
 
 
-def no_part(thing_id: str, path: tuple[str, ...]) -> HTTPException:
+def no_part(thing: Mapping[str, Any], path: tuple[str, ...]) -> HTTPException:
     """404: the thing has nothing at this path."""
-    where, name = "/".join(path)[:_NAME_CHARS_MAX], repr(thing_id[:_NAME_CHARS_MAX])
+    ends = range(1, len(path) + 1)
+    missing = next(path[:end] for end in ends if part_of(thing, path[:end]) is ABSENT)
+    where, name = "/".join(path)[:_NAME_CHARS_MAX], repr(thing["thingId"])
     return refusal(
-        *(404, f"things:{_kind(path)}.notfound", f"The thing {name} has no {where!r}."),
+        *(404, f"things:{kind_of(missing)}.notfound", f"The thing {name} has no {where!r}."),
         "A device names its features in its description, an attribute is there once written.",
     )
 
 
-def unmet_condition(said: str) -> HTTPException:
-    """412: it is not in the state for which it is wanted."""
+def unmet(which: Literal["condition", "precondition"], said: str) -> HTTPException:
+    """412: it is not in the state for which it is wanted; an entity tag is a precondition."""
     return refusal(
-        *(412, "things:precondition.failed", f"Not as wanted: {said}."),
+        *(412, f"things:{which}.failed", f"Not as wanted: {said}."),
         "Read it without this condition to see how it is.",
     )
 
@@ -123,7 +127,7 @@ def bad_query(said: str) -> HTTPException:
 _CODES = {
     "bad_fields": ("json.fieldselector.invalid", "fields"),
     "bad_query": ("rql.expression.invalid", "filter or condition"),
-    "bad_option": ("rql.option.invalid", "option"),
+    "bad_option": ("thing-search:search.option.invalid", "option"),
 }
 
 
@@ -134,14 +138,17 @@ def malformed(error: MalformedMessage) -> HTTPException:
     return refusal(400, code, message, "docs/api.md has the syntax; positions count from 1.")
 
 
-def _kind(path: tuple[str, ...]) -> str:
-    """What Ditto calls that which stands at a path of a thing."""
+def kind_of(path: tuple[str, ...]) -> str:
+    """What Ditto's codes call that which stands at a path of a thing."""
     match path:
-        case ("attributes", *below):
-            return "attribute" if below else "attributes"
+        case ():
+            return "thing"
+        case ("attributes" | "features" as all_of_them,):
+            return all_of_them
+        case ("attributes", *_):
+            return "attribute"
         case ("features", _, "properties" | "desiredProperties" as which, *below):
-            name = which.lower() if not below else which.lower().replace("ies", "y")
-            return f"feature.{name}"
+            return f"feature.{which.replace('ies', 'y') if below else which}"
         case _:
             return "feature"
 
@@ -176,7 +183,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(detail, dict):
         phrase = HTTPStatus(error.status_code).phrase
         detail = {
-            "error": "api:" + phrase.lower().replace(" ", "."),
+            "error": _BARE.get(error.status_code, "api:" + phrase.lower().replace(" ", ".")),
             "message": f"{_asked(request)}: {phrase}.",
             "description": "/openapi.json lists the paths and their methods.",
         }

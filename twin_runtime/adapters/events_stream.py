@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import dropwhile
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
-from twin_runtime.adapters.ditto_http import refusal
-from twin_runtime.adapters.stream_http import EVENT_STREAM, STREAM_HEADERS, EventStreamRoute
+from twin_runtime.adapters.http_problem import UNAVAILABLE, problem
+from twin_runtime.adapters.stream_http import EVENT_STREAM, STREAM_HEADERS, event_stream_route
 from twin_runtime.core.effects import Append, Write
 from twin_runtime.core.limits import (
     EVENTS_PAGE_MAX,
@@ -61,10 +61,11 @@ class EventsStream:
             self._over = True
             self._wake()
 
-    async def respond(self, request: Request) -> StreamingResponse:
+    async def respond(self, request: Request) -> Response:
         """The events after the reader's last, and what comes."""
         if self._readers >= STREAM_READERS_MAX:
-            raise _too_many()
+            text = f"{STREAM_READERS_MAX} readers follow events here already"
+            return problem(UNAVAILABLE, "too_many_readers", text)
         last = request.headers.get("Last-Event-ID", "")
         is_number = last.isascii() and last.isdigit() and len(last) <= _NUMBER_CHARS_MAX
         number = int(last) if is_number else await self._newest()
@@ -100,7 +101,8 @@ class EventsStream:
 
 def add_events_stream(app: FastAPI, stream: EventsStream) -> None:
     """Serve `stream` beside the events of `app`."""
-    app.router.routes[:0] = [EventStreamRoute("/api/v1/events", stream.respond)]
+    example = 'id: 1204\ndata: {"number": 1204, "kind": "owned", "twin": "d-1"}\n\n'
+    app.router.routes[:0] = [event_stream_route("/api/v1/events", stream.respond, example)]
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:
@@ -110,8 +112,3 @@ async def _happens(event: asyncio.Event, within_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _too_many() -> HTTPException:
-    said = f"{STREAM_READERS_MAX} readers follow events here already."
-    return refusal(503, "api:streams.toomany", said, "Close one of them, or ask again later.")

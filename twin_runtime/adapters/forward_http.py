@@ -20,11 +20,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from twin_runtime.adapters.commits_http import Ask
 from twin_runtime.adapters.ditto_http import no_thing, path_as_sent, refusal
+from twin_runtime.adapters.http_problem import has_body
 from twin_runtime.adapters.writes_http import (
     TWIN_TYPE,
     Conditions,
     content_of,
-    has_body,
     twin_of,
     unavailable_now,
     writing_router,

@@ -4,10 +4,12 @@ GET /api/v1/twins/{id}/history   answered as the owner answers; 503 while it is 
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import httpx
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from twin_runtime.adapters.history_http import ROWS, Asked
 from twin_runtime.adapters.http_problem import UNAVAILABLE, problem
 from twin_runtime.core import effects
 from twin_runtime.core.effects import Answer, WhoOwns
@@ -23,9 +25,10 @@ def with_forwarded_history(router: APIRouter, ask: Ask, client: httpx.AsyncClien
     """`router`, whose prefix is `/api/v1`, with this route: `ask` puts a request before the
     cloud's machine, `client` reaches edges."""
 
-    @router.get("/twins/{twin}/history")
-    async def history(request: Request, twin: str) -> Response:
-        """What was reported of a feature; the parameters are the owner's."""
+    @router.get("/twins/{twin}/history", responses=ROWS)
+    async def history(request: Request, twin: str, asked: Annotated[Asked, Query()]) -> Response:
+        """What was reported of a feature, oldest first, with when it was observed."""
+        del asked  # the owner reads it, too
         try:
             found = await ask(WhoOwns(twin))
         except Unavailable as unavailable:

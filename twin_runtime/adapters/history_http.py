@@ -26,12 +26,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
-from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from twin_runtime.adapters.ditto_http import Json, bad_query, no_part, no_thing, refusal
+from twin_runtime.adapters.ditto_http import Json, Said, bad_query, no_part, no_thing, refusal
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
-from twin_runtime.adapters.reading import body, fields_asked
+from twin_runtime.adapters.openapi_also import AlsoRoute
+from twin_runtime.adapters.reading import body, fields_asked, text_parameter
 from twin_runtime.core.limits import (
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
@@ -42,7 +42,7 @@ from twin_runtime.core.limits import (
     HISTORY_SKEW_S,
 )
 from twin_runtime.core.recorded import Page, Position, Recorded, thinned
-from twin_runtime.core.thing import ABSENT, part_of, thing_of
+from twin_runtime.core.thing import ABSENT, part_of, path_of, thing_of
 
 _REVISION = "at-historical-revision"
 _TIMESTAMP = "at-historical-timestamp"
@@ -50,6 +50,44 @@ _ALWAYS_MS = 253_402_300_800_000  # the year 10000
 _CSV = "text/csv"
 
 Document = dict[str, Any]
+
+_REVISIONS = {"type": "integer", "minimum": 0, "maximum": _ALWAYS_MS}
+_GRANULARITY = {
+    "description": "How exact an answer of the past is: `revision` at an edge, at the cloud "
+    "`checkpoint`: the last one until then. Absent: it is the present.",
+    "schema": {"enum": ["revision", "checkpoint"]},
+}
+_ASKED_OF_THE_PAST = {
+    "parameters": [
+        {**text_parameter("query", _REVISION, "as it was then"), "schema": _REVISIONS},
+        text_parameter("query", _TIMESTAMP, "ISO 8601, or ms since 1970", format="moment"),
+    ],
+    "responses": {"200": {"headers": {"Historical-Granularity": _GRANULARITY}}},
+}
+_ROW = {"type": "array", "prefixItems": [{"type": "integer"}, {}, {"type": "string"}]}
+_TEXT = {"schema": {"type": "string"}}
+ROWS: Said = {
+    200: {
+        "description": "Oldest first: when it was observed, the value, its quality.",
+        "headers": {
+            "Link": {"description": "The next page.", **_TEXT},
+            "History-First-Revision": {
+                "description": "From which revision on the owner has recorded the twin.",
+                "schema": {"type": "integer"},
+            },
+        },
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"rows": {"type": "array", "items": _ROW}},
+                    "required": ["feature", "unit", "rows", "next", "first_revision"],
+                }
+            },
+            _CSV: {**_TEXT, "example": "observed_ms,value,quality\r\n1795289974918,0.25,good\r\n"},
+        },
+    }
+}
 
 
 class States(Protocol):
@@ -74,26 +112,21 @@ class Values(Protocol):
 def add_past_states(app: FastAPI, states: States, view: Mapping[str, Any], site: str) -> None:
     """Serve things as they were beside the reads of `app`."""
     past = _PastStates(states, view, site)
+    paths = ("/api/2/things/{thing_id}", "/api/2/things/{thing_id}/{path:path}")
     app.router.routes[:0] = [
-        _PastRoute("/api/2/things/{thing_id}", past.thing),
-        _PastRoute("/api/2/things/{thing_id}/{path:path}", past.thing),
+        AlsoRoute(path, past.thing, _is_of_the_past, _ASKED_OF_THE_PAST) for path in paths
     ]
 
 
 def history_router(values: Values, view: Mapping[str, Any]) -> APIRouter:
     """The route of an owner for the values of its twins."""
     router = APIRouter(prefix=OUR_PREFIX.rstrip("/"), responses=PROBLEMS)
-    router.add_api_route("/twins/{twin}/history", _History(values, view).rows)
+    router.add_api_route("/twins/{twin}/history", _History(values, view).rows, responses=ROWS)
     return router
 
 
-class _PastRoute(Route):
-    """A route for those who ask for the past; others find the next of the same path."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or b"at-historical-" not in scope["query_string"]:
-            return Match.NONE, {}
-        return super().matches(scope)
+def _is_of_the_past(scope: Scope) -> bool:
+    return b"at-historical-" in scope["query_string"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +146,10 @@ class _PastStates:
         document = await asyncio.to_thread(rebuild, shown, when)
         if document is None:
             raise _not_kept(thing_id, at)
-        path = tuple(filter(None, request.path_params.get("path", "").split("/")))
-        part = part_of(thing_of(document, self.site), path)
+        thing, path = thing_of(document, self.site), path_of(request.path_params.get("path", ""))
+        part = part_of(thing, path)
         if part is ABSENT:
-            raise no_part(thing_id, path)
+            raise no_part(thing, path)
         return Json(body(part, fields), headers={"Historical-Granularity": self.states.granularity})
 
     def _asked(
@@ -135,15 +168,24 @@ class _PastStates:
         return self.states.at_time, wall_ms, f"{wall_ms} ms"
 
 
+_MOMENT: dict[str, Any] = {
+    "description": "ms, or ISO 8601",
+    "json_schema_extra": {"format": "moment"},
+}
+_CURSOR: dict[str, Any] = {"pattern": r"^[0-9]{1,15}\.[0-9]{1,15}$"}
+
+
 class Asked(BaseModel):
     """What a request for rows says."""
 
     feature: str
-    from_: Annotated[str, Field(alias="from", description="ms, or ISO 8601")] = "0"
-    to: Annotated[str, Field(description="ms, or ISO 8601")] = str(_ALWAYS_MS)
+    from_: Annotated[str, Field(alias="from", **_MOMENT)] = "0"
+    to: Annotated[str, Field(**_MOMENT)] = str(_ALWAYS_MS)
     limit: Annotated[int, Field(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE_DEFAULT
     points: Annotated[int | None, Field(ge=4, le=HISTORY_POINTS_MAX)] = None
-    cursor: Annotated[str, Field(description="`next` of the page before")] = "0.0"
+    cursor: Annotated[
+        str, Field(description="`next` of the page before", json_schema_extra=_CURSOR)
+    ] = "0.0"
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What our own routes share: problems in the sense of RFC 9457, and bodies with a bound."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,10 +12,27 @@ from twin_runtime.core.limits import BODY_STALLED_S, PACKET_BYTES_MAX
 
 OUR_PREFIX = "/api/v1/"  # below it errors are problems; elsewhere they are Ditto's
 UNAVAILABLE = 503
+JSON = "application/json"
 _PROBLEM = "application/problem+json"
 # What each of our routes answers but for what it says itself, for its documentation.
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "default": {"description": "A problem (RFC 9457).", "content": {_PROBLEM: {}}}
+    "default": {
+        "description": "A problem (RFC 9457).",
+        "content": {
+            _PROBLEM: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                    },
+                    "required": ["type", "title", "status", "detail"],
+                }
+            }
+        },
+    }
 }
 
 
@@ -24,6 +41,20 @@ def problem(status: int, code: str, detail: str) -> Response:
     body = {"type": f"urn:diten:{code}", "title": code.replace("_", " "), "status": status}
     headers = {"Retry-After": "1"} if status == UNAVAILABLE else {}
     return Response(to_json({**body, "detail": detail}), status, headers, _PROBLEM)
+
+
+def unsupported(request: Request, kinds: Collection[str]) -> str:
+    """Why a body of the type that it is said to have is not taken; empty: it is."""
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip()
+    if kind.lower() in kinds:
+        return ""
+    return f"A body of {kind[:60]!r} cannot be used. Send {' or '.join(sorted(kinds))}."
+
+
+def has_body(request: Request) -> bool:
+    """Whether anything comes beside the head."""
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 async def small_body(request: Request) -> bytes:

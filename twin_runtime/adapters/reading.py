@@ -14,23 +14,45 @@ from typing import Annotated, Any, NamedTuple, Protocol
 from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
-from twin_runtime.adapters.ditto_http import Json, malformed, no_part, no_thing, unmet_condition
+from twin_runtime.adapters.ditto_http import Json, malformed, no_part, no_thing, unmet
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.etag import is_match, is_none_match, part_tag, thing_tag
-from twin_runtime.core.limits import QUERIES_REMEMBERED_MAX, THINGS_PER_TURN
+from twin_runtime.core.limits import (
+    FIELDS_CHARS_MAX,
+    QUERIES_REMEMBERED_MAX,
+    RQL_CHARS_MAX,
+    THINGS_PER_TURN,
+)
 from twin_runtime.core.look import State
 from twin_runtime.core.rql import Query as Expression
 from twin_runtime.core.rql import query_of
 from twin_runtime.core.selector import Fields, fields_of, selected
 from twin_runtime.core.thing import ABSENT, part_of, thing_of
 
-FieldsQuery = Annotated[str | None, Query(description="which parts: thingId,attributes(a,b)")]
+FieldsQuery = Annotated[
+    str | None,
+    Query(
+        description="which parts: thingId,attributes(a,b)", json_schema_extra={"format": "fields"}
+    ),
+]
 
 
-def text_parameter(place: str, name: str, description: str) -> dict[str, Any]:
-    """A parameter, as OpenAPI has it."""
+def text_parameter(place: str, name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A parameter, as OpenAPI has it; `schema` is what is known of its form."""
     about = {"name": name, "in": place, "description": description}
-    return {**about, "required": False, "schema": {"type": "string"}}
+    return {**about, "required": False, "schema": {"type": "string", **schema}}
+
+
+FIELDS = text_parameter(
+    *("query", "fields", "which parts: thingId,attributes(a,b)"),
+    format="fields",
+    maxLength=FIELDS_CHARS_MAX,
+)
+CONDITION = text_parameter(
+    *("query", "condition", "an RQL expression on the thing"),
+    format="rql",
+    maxLength=RQL_CHARS_MAX,
+)
 
 
 class Shown(Protocol):
@@ -62,8 +84,8 @@ class Wanted(NamedTuple):
 # FastAPI would take longer to hand over these four than the rest of an answer takes.
 WANTED: dict[str, Any] = {
     "parameters": [
-        text_parameter("query", "fields", "which parts: thingId,attributes(a,b)"),
-        text_parameter("query", "condition", "an RQL expression on the thing"),
+        FIELDS,
+        CONDITION,
         text_parameter("header", "If-Match", "the entity tag of the state that is wanted"),
         text_parameter("header", "If-None-Match", "the entity tag of a state that is known"),
     ]
@@ -89,7 +111,7 @@ class Things:
         tag = _tag(document, path, part)
         _check(wanted, thing, tag)
         if tag is None:
-            raise no_part(thing_id, path)
+            raise no_part(thing, path)
         headers = {"ETag": tag, **self._age(shown)}
         if not path:
             headers["Vary"] = "Accept"  # which may ask for its description instead
@@ -172,6 +194,6 @@ def _tag(document: Mapping[str, Any], path: tuple[str, ...], part: Any) -> str |
 def _check(wanted: Wanted, thing: Mapping[str, Any], tag: str | None) -> None:
     """Answer 412 unless the thing is as it is wanted."""
     if wanted.if_match is not None and not is_match(wanted.if_match, tag):
-        raise unmet_condition(f"If-Match is not {tag or 'met by what is not there'}")
+        raise unmet("precondition", f"If-Match is not {tag or 'met by what is not there'}")
     if wanted.condition is not None and not condition_asked(wanted.condition)(thing):
-        raise unmet_condition("the condition does not hold")
+        raise unmet("condition", "the condition does not hold")

@@ -39,9 +39,16 @@ from twin_runtime.core.search import (
 )
 from twin_runtime.core.thing import thing_of
 
-_Filter = Annotated[str | None, Query(alias="filter", description="an RQL expression")]
+_Filter = Annotated[
+    str | None,
+    Query(alias="filter", description="an RQL expression", json_schema_extra={"format": "rql"}),
+]
 _Option = Annotated[
-    str | None, Query(description="sort(+path,-path), size(n), cursor(c), separated by commas")
+    str | None,
+    Query(
+        description="sort(+path,-path), size(n), cursor(c), separated by commas",
+        json_schema_extra={"format": "search-option"},
+    ),
 ]
 _SAID: Said = {400: {"model": DittoError, "description": "A parameter cannot be read."}}
 
@@ -114,7 +121,8 @@ async def _best(things: Things, asked: _Asked) -> list[_Found]:
         reach.begin_at(asked.after_ranks[0])
     best: list[_Found] = []
     in_reach, holds = reach.has, looking.holds
-    async for turn in looking.turns(list(things.view), lambda each: in_reach(each) and holds(each)):
+    is_wanted = in_reach if holds is _always else lambda each: in_reach(each) and holds(each)
+    async for turn in looking.turns(list(things.view), is_wanted):
         for twin, shown, ranks in turn:
             key = key_of(asked.order, ranks, twin)
             if key > asked.after:

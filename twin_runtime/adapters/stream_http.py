@@ -33,11 +33,12 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic_core import to_json
 from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
-from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from twin_runtime.adapters.changes import Change, Changes
 from twin_runtime.adapters.ditto_http import bad_query, malformed, no_thing, refusal
+from twin_runtime.adapters.openapi_also import AlsoRoute
+from twin_runtime.adapters.reading import text_parameter
 from twin_runtime.core import messages
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import (
@@ -56,6 +57,10 @@ EVENT_STREAM = "text/event-stream"
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _NEVER = -1  # a position that never was
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_EXAMPLE = 'id: 3f9c-19b2c:1204\ndata: {"thingId": "diten:d-1", "_revision": 17}\n\n'
+_FILTER = text_parameter(
+    *("query", "filter", "an RQL expression; with Accept: text/event-stream"), format="rql"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +86,26 @@ class Selection:
         return None if part is ABSENT else to_json(part)
 
 
-class EventStreamRoute(Route):
-    """A route for those who accept an event stream; others find the next of the same path."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or scope["method"] != "GET" or not _accepts_stream(scope):
-            return Match.NONE, {}
-        return super().matches(scope)
+def event_stream_route(path: str, endpoint: Any, example: str, *also: dict[str, Any]) -> AlsoRoute:
+    """A route for those who accept an event stream, such as the `example`, and may ask for what
+    `also` says."""
+    last = "the id of the last event that came; with Accept: text/event-stream"
+    stream = {"schema": {"type": "string"}, "example": example}
+    adds = {
+        "parameters": [text_parameter("header", "Last-Event-ID", last), *also],
+        "responses": {"200": {"content": {EVENT_STREAM: stream}}},
+    }
+    return AlsoRoute(path, endpoint, _accepts_stream, adds)
 
 
 def add_thing_streams(app: FastAPI, changes: Changes, site: str, life: str) -> None:
     """Serve `changes` beside the reads of `app`; `life` tells this life of the process from all
     others."""
     streams = _Streams(changes, site, life.encode())
+    routes = (("/api/2/things", streams.all), ("/api/2/things/{thing_id}", streams.one))
     # Before the others: the first route that matches is taken.
     app.router.routes[:0] = [
-        EventStreamRoute("/api/2/things", streams.all),
-        EventStreamRoute("/api/2/things/{thing_id}", streams.one),
+        event_stream_route(path, answer, _EXAMPLE, _FILTER) for path, answer in routes
     ]
 
 
@@ -284,7 +292,7 @@ def _selection(request: Request, twins: frozenset[str] | None) -> Selection:
 
 
 def _accepts_stream(scope: Scope) -> bool:
-    return EVENT_STREAM in Headers(scope=scope).get("accept", "")
+    return scope["method"] == "GET" and EVENT_STREAM in Headers(scope=scope).get("accept", "")
 
 
 def _too_many() -> HTTPException:

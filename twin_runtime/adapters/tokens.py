@@ -44,7 +44,8 @@ def refused_write(request: Request, status: int, code: str, text: str, advice: s
     if request.url.path.startswith(OUR_PREFIX):
         answer = problem(status, code, f"{text} {advice}")
     else:
-        body = {"status": status, "error": f"gateway:authentication.{code}", "message": text}
+        error = "failed" if status == 401 else code  # noqa: PLR2004 - Ditto's word for it
+        body = {"status": status, "error": f"gateway:authentication.{error}", "message": text}
         answer = Json(to_json({**body, "description": advice}), status)
     if status == 401:  # noqa: PLR2004 - the one that must say how
         answer.headers["WWW-Authenticate"] = 'Bearer realm="diten"'

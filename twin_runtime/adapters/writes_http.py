@@ -23,9 +23,10 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from twin_runtime.adapters.ditto_http import Direct, DittoError, no_thing, refusal
-from twin_runtime.adapters.http_problem import UNAVAILABLE, small_body
-from twin_runtime.adapters.reading import condition_asked, text_parameter
+from twin_runtime.adapters import openapi_bodies as bodies
+from twin_runtime.adapters.ditto_http import Direct, DittoError, Endpoint, Said, no_thing, refusal
+from twin_runtime.adapters.http_problem import JSON, UNAVAILABLE, small_body, unsupported
+from twin_runtime.adapters.reading import CONDITION, condition_asked, text_parameter
 from twin_runtime.core.effects import Guard
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import (
@@ -44,18 +45,19 @@ TWIN_TYPE = "application/vnd.diten.twin+json"  # for the cloud, which accepts it
 
 _TWIN = pattern(TWIN_PATTERN)
 _SUBJECT = pattern(FEATURE_PATTERN)
-_DURATION = pattern(r"([0-9]{1,6})(ms|s|m|h)?")
+_DURATION = pattern(r"([1-9][0-9]{0,5})(ms|s|m|h)?")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-_JSON = frozenset({"application/json"})
-_TYPES = {"PUT": _JSON, "POST": _JSON, "PATCH": _JSON | {"application/merge-patch+json"}}
-_TIMEOUT = text_parameter("query", "timeout", "how long to wait: 10, 10s, 500ms, 1m")
+_JSON = frozenset({JSON})
+_TYPES = {"PUT": _JSON, "POST": _JSON, "PATCH": _JSON | {bodies.MERGE_PATCH}}
+_SPAN = {"format": "time-span", "pattern": f"^{_DURATION.pattern}$"}
+_TIMEOUT = text_parameter("query", "timeout", "how long to wait: 10, 10s, 500ms, 1m", **_SPAN)
 _CONDITIONS = [
-    text_parameter("query", "condition", "an RQL expression on the thing"),
+    CONDITION,
     text_parameter("header", "If-Match", "the entity tag of the state that is to change"),
     text_parameter("header", "If-None-Match", "the entity tag of a state that is to stay"),
-    text_parameter("query", "requested-acks", "twin-persisted: wait for the cloud"),
+    text_parameter("query", "requested-acks", "wait for the cloud", const=PERSISTED),
     _TIMEOUT,
-    text_parameter("query", "valid-for", "a wish expires after: 60, 60s, 5m, 12h"),
+    text_parameter("query", "valid-for", "a wish expires after: 60, 60s, 5m, 12h", **_SPAN),
 ]
 
 
@@ -82,12 +84,13 @@ class Conditions(NamedTuple):
 
     def patience_s(self) -> float | None:
         """How long to wait for the cloud; None: not at all."""
+        span_s = wait_s(self.timeout)
         if self.requested_acks is None:
             return None
         if self.requested_acks != PERSISTED:
             known = f"only {PERSISTED} is known"
             raise bad_value(f"requested-acks = {self.requested_acks[:60]!r}: {known}")
-        return wait_s(self.timeout)
+        return span_s
 
 
 class Content(NamedTuple):
@@ -148,9 +151,27 @@ class Writes:
         """What is wanted of a feature; what it reports is read-only."""
         return await self._edit(request, thing_id, "features", feature_id)
 
-    async def part(self, request: Request, thing_id: str, feature_id: str, path: str) -> Response:
-        """A part of a feature: `desiredProperties`, its `value`; what it reports is read-only."""
-        return await self._edit(request, thing_id, "features", feature_id, *path_of(path))
+    async def properties(self, request: Request, thing_id: str, feature_id: str) -> Response:
+        """What a device reports is read-only: 403."""
+        return await self._edit(request, thing_id, "features", feature_id, "properties")
+
+    async def property(
+        self, request: Request, thing_id: str, feature_id: str, path: str
+    ) -> Response:
+        """What a device reports is read-only: 403."""
+        above = ("features", feature_id, "properties")
+        return await self._edit(request, thing_id, *above, *path_of(path))
+
+    async def desired(self, request: Request, thing_id: str, feature_id: str) -> Response:
+        """What is wanted of a feature."""
+        return await self._edit(request, thing_id, "features", feature_id, "desiredProperties")
+
+    async def desired_property(
+        self, request: Request, thing_id: str, feature_id: str, path: str
+    ) -> Response:
+        """The `value` that is wanted of a feature; there is no other."""
+        above = ("features", feature_id, "desiredProperties")
+        return await self._edit(request, thing_id, *above, *path_of(path))
 
     async def _edit(self, request: Request, thing_id: str, *path: str) -> Response:
         return await self.carrier.edit(request, thing_id, path, conditions_of(request))
@@ -167,15 +188,28 @@ def writing_router(carrier: Carrier) -> APIRouter:
     """The routes; see `Writes`."""
     writes = Writes(carrier)
     router = APIRouter()
-    for method in ("PUT", "PATCH"):
-        _write(router, method, THING, writes.thing)
-    for method in ("PUT", "PATCH", "DELETE"):
-        _write(router, method, THING + "/attributes", writes.attributes)
-        _write(router, method, THING + "/attributes/{path:path}", writes.attribute)
-        _write(router, method, THING + "/features", writes.features)
-        _write(router, method, FEATURE, writes.feature)
-        _write(router, method, FEATURE + "/{path:path}", writes.part)
-    _write(router, "POST", MESSAGES, writes.command)
+    places: tuple[tuple[str, Endpoint, bodies.Body], ...] = (
+        (THING, writes.thing, bodies.THING),
+        (THING + "/attributes", writes.attributes, bodies.ATTRIBUTES),
+        (THING + "/attributes/{path:path}", writes.attribute, bodies.ATTRIBUTE),
+        (THING + "/features", writes.features, bodies.FEATURES),
+        (FEATURE, writes.feature, bodies.FEATURE),
+        (FEATURE + "/properties", writes.properties, bodies.REPORTED),
+        (FEATURE + "/properties/{path:path}", writes.property, bodies.REPORTED),
+        (FEATURE + "/desiredProperties", writes.desired, bodies.DESIRED),
+        (FEATURE + "/desiredProperties/{path:path}", writes.desired_property, bodies.VALUE),
+    )
+    for path, endpoint, body in places:
+        asked: dict[str, Any] = {"parameters": _CONDITIONS}
+        put, patch = {"requestBody": bodies.put(body)}, {"requestBody": bodies.patch(body)}
+        _write(router, "PUT", path, endpoint, asked | put, {204: _WRITTEN, 201: _MADE})
+        _write(router, "PATCH", path, endpoint, asked | patch, {204: _WRITTEN})
+        if path != THING:
+            _write(router, "DELETE", path, endpoint, asked, {204: _WRITTEN})
+    # A command may come without arguments.
+    arguments = bodies.put(bodies.ARGUMENTS, required=False)
+    command = {"parameters": [_TIMEOUT], "requestBody": arguments}
+    _write(router, "POST", MESSAGES, writes.command, command, {200: _DONE})
     return router
 
 
@@ -196,7 +230,8 @@ def _seconds(name: str, written: str, most_s: float) -> float:
     found = _DURATION.fullmatch(written)
     span_s = int(found[1]) * _UNIT_S[found[2]] if found else 0.0
     if not 0 < span_s <= most_s:
-        raise bad_value(f"{name} = {written[:20]!r}: write 10, 10s or 500ms, up to {most_s:g}s")
+        text = f"{name} = {written[:20]!r}: write 10, 10s or 500ms, up to {most_s:g}s."
+        raise refusal(400, "timeout.invalid", text, "It is a number with ms, s, m or h.")
     return span_s
 
 
@@ -207,22 +242,31 @@ def unavailable_now(text: str) -> HTTPException:
     return error
 
 
-def _write(router: APIRouter, method: str, path: str, endpoint: Any) -> None:
-    content: dict[str, Any] = {name: {"schema": {}} for name in sorted(_TYPES.get(method, ()))}
-    asked: dict[str, Any] = {"parameters": [_TIMEOUT] if method == "POST" else _CONDITIONS}
-    if content:
-        # A command may come without arguments.
-        asked["requestBody"] = {"required": method != "POST", "content": content}
-    said: dict[int | str, dict[str, Any]] = {
-        status: {"model": DittoError}
-        for status in (400, 403, 404, 408, 409, 412, 413, 415, 502, 503)
-    }
+_TAG = {"ETag": {"description": "That of what is there now.", "schema": {"type": "string"}}}
+_PLACE = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
+_WRITTEN = {"description": "It is on the owner's disk.", "headers": _TAG}
+_MADE = {
+    "description": "There was nothing; it is on the owner's disk.",
+    "headers": _TAG | _PLACE,
+    "content": {JSON: {"schema": {"description": "What was put there."}}},
+}
+_DONE = {
+    "description": "The device did it.",
+    "content": {JSON: {"example": {"outcome": "done", "reason": ""}}},
+}
+
+
+def _write(
+    router: APIRouter, method: str, path: str, endpoint: Endpoint, asked: dict[str, Any], said: Said
+) -> None:
+    statuses = (400, 403, 404, 408, 409, 412, 413, 415, 502, 503)
+    refused: Said = {status: {"model": DittoError} for status in statuses}
     router.add_api_route(
         path,
         endpoint,
         methods=[method],
         status_code=200 if method == "POST" else 204,
-        responses=said | ({201: {"description": "There was nothing."}} if method == "PUT" else {}),
+        responses=refused | said,
         openapi_extra=asked,
         response_class=Response,
         route_class_override=Direct,
@@ -241,24 +285,18 @@ async def _body_of(request: Request) -> bytes:
     return body
 
 
-def has_body(request: Request) -> bool:
-    """Whether anything comes beside the head."""
-    headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
 async def content_of(request: Request) -> Content:
     """The body and the JSON in it, or 400, 413, 415."""
-    kinds = _TYPES[request.method]
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
-    if kind.lower() not in kinds:
-        text = f"A body of {kind[:60]!r} cannot be used."
-        raise refusal(415, "mediatype.unsupported", text, f"Send {' or '.join(sorted(kinds))}.")
+    if text := unsupported(request, _TYPES[request.method]):
+        raise refusal(415, "mediatype.unsupported", text, "Say in Content-Type what it is.")
     raw = await _body_of(request)
     try:
         return Content(raw, from_json(raw, allow_inf_nan=False))
     except ValueError as error:
-        raise bad_value(f"The body is not JSON: {str(error)[:100]}") from None
+        text = f"The body is not JSON: {str(error)[:100]}."
+        raise refusal(
+            400, "json.invalid", text, "Strings and names are in double quotes."
+        ) from None
 
 
 def bad_value(text: str) -> HTTPException:

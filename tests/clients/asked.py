@@ -1,0 +1,22 @@
+"""What Schemathesis asks where a parameter is in a language of its own: sentences of it.
+
+OpenAPI can say which language that is (`format`), and Schemathesis cannot speak it.
+"""
+
+import schemathesis
+from hypothesis import strategies
+
+SENTENCES = {
+    "rql": [
+        "exists(thingId)",
+        "gt(features/temperature_c/properties/value,-90)",
+        'or(not(exists(attributes/room)),like(attributes/room,"*"),ne(epoch,0))',
+    ],
+    "fields": ["thingId", "attributes(room,place/floor),features/*/properties/value", "none"],
+    "search-option": ["size(3)", "sort(-features/temperature_c/properties/value,+thingId),size(1)"],
+    "time-span": ["1", "2s", "900ms"],
+    "moment": ["1795289974918", "2026-05-01T12:00:00Z", "2031-05-01T12:00:00.5"],
+}
+
+for name, sentences in SENTENCES.items():
+    schemathesis.openapi.format(name, strategies.sampled_from(sentences))
