@@ -13,9 +13,8 @@ it must be durable first: commands and desired values are obeyed from disk (`dut
 
 A command or desired value is obeyed only from the assigned edge at the current epoch.
 An agent that hears of a larger session after its own was acknowledged is overtaken: by a
-late report of a store that this device lost, or by another agent with its id. It opens a
-larger session still. Lost stores fall silent, agents answer: who is overtaken again and
-again halts, and says so.
+late report of a store that it lost, or by another agent with its id. It opens a larger one
+still. Lost stores fall silent, agents answer: overtaken again and again, it halts.
 """
 
 from collections.abc import Mapping
@@ -272,8 +271,7 @@ class DeviceMachine:
 
     def _renumber(self, ack: ReportAck, now: Now, fx: Effects) -> None:
         own = self._outbox.mark.session
-        applied = self._outbox.overtaken(ack) if ack.session > own else 0
-        if applied:
+        if applied := self._outbox.overtaken(ack):
             self._overtaken += 1
             if self._overtaken > OVERTAKEN_MAX:
                 self._halt(ack, fx)
@@ -339,18 +337,16 @@ class DeviceMachine:
     # --- small things -------------------------------------------------------------------
 
     def _say(self, now: Now, state: str, fx: Effects) -> None:
-        status = messages.dump(
-            {
-                "v": 1,
-                "state": state,
-                "session": self._outbox.mark.session,
-                "ts_ms": now.wall_ms,
-                "epoch": self._epoch,
-                "via": self.via,
-                "counters": {**self._counters, "outbox_rows": len(self._outbox.rows)},
-            }
-        )
-        fx.sends.append(Send(topics.status(self.twin), status, retain=True))
+        status = {
+            "v": 1,
+            "state": state,
+            "session": self._outbox.mark.session,
+            "ts_ms": now.wall_ms,
+            "epoch": self._epoch,
+            "via": self.via,
+            "counters": {**self._counters, "outbox_rows": len(self._outbox.rows)},
+        }
+        fx.sends.append(Send(topics.status(self.twin), messages.dump(status), retain=True))
         self._beat_due_s = now.monotonic_s + HEARTBEAT_PERIOD_S * (0.75 + self._spread / 4)
         self._reckon()
 

@@ -40,6 +40,7 @@ FeatureName = Annotated[str, Field(pattern=FEATURE_PATTERN)]
 TwinName = Annotated[str, Field(pattern=TWIN_PATTERN)]
 EdgeName = Annotated[str, Field(pattern=EDGE_PATTERN)]
 Position53 = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
+Pair = tuple[Position53, Position53]
 Epoch = Annotated[int, Field(ge=1, le=INTEGER_MAX)]
 WallMs = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 ShortText = Annotated[str, Field(max_length=STRING_CHARS_MAX)]
@@ -111,7 +112,7 @@ class StateReport(Wire):
     observed_ms: WallMs
     features: dict[str, Any] = {}
     description: Description | None = None
-    obeyed: tuple[Position53, Position53] | None = None
+    obeyed: Pair | None = None
     outcomes: dict[ShortText, Outcome] = Field(
         max_length=DESIRED_PER_TWIN_MAX, default_factory=dict
     )
@@ -164,7 +165,7 @@ class ReportAck(Heard):
     session: Position53
     applied: Position53
     stable: Position53
-    former: tuple[Position53, Position53] | None = None
+    former: Pair | None = None
 
 
 class Refusal(Heard):
@@ -251,7 +252,7 @@ class Snapshot(Wire):
     epoch: Epoch
     session: Position53 = 0
     last_seq: Position53 = 0
-    former: tuple[Position53, Position53] | None = None
+    former: Pair | None = None
     revision: Position53 = 0
     reported_wall_ms: WallMs = 0
     written_wall_ms: WallMs = 0
@@ -379,12 +380,7 @@ def encode_window(epoch: int, session: int, reports: Iterable[bytes]) -> bytes:
 
 
 def encode_ack(
-    edge: str,
-    epoch: int,
-    session: int,
-    applied: int,
-    stable: int,
-    former: tuple[int, int] | None = None,
+    edge: str, epoch: int, session: int, applied: int, stable: int, former: Pair | None = None
 ) -> bytes:
     """Return a `ReportAck`, at a fifth of the price: an edge says one per twin and batch."""
     ack = b'{"v":1,"edge":"%b","epoch":%d,"session":%d,"applied":%d,"stable":%d%b}'

@@ -243,7 +243,9 @@ class Outbox:
         return "progress" if progress else "same"
 
     def overtaken(self, ack: ReportAck) -> int:
-        """How much of our session was applied before the larger one that `ack` names began."""
+        """How much of our session was applied before the one that `ack` names, if larger, began."""
+        if ack.session <= self.mark.session:
+            return 0
         former_session, former_seq = ack.former or (0, 0)
         if former_session == self.mark.session:
             return former_seq
