@@ -33,10 +33,11 @@ def looking(
     address: str,
     *,
     width: int = 1440,
+    height: int = 900,
     scheme: Scheme = "light",
 ) -> Iterator[Page]:
     """A page at `address`; nothing it does may be an error, or against its own policy."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.set_default_timeout(SHOWN_MS)
     wrong: list[str] = []
 

@@ -3,6 +3,7 @@ with a broker and a cloud alone, and answers that are late, broken or missing.""
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -93,7 +94,7 @@ def test_a_view_says_that_it_waits_for_answers_and_goes_on_with_them(
         expect(page.get_by_text(READING[view])).to_have_count(0)
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no JSON": ({"body": "<html>an error of some proxy"}, "it is no JSON"),
     "half of one": ({"body": '[{"edge": "e-'}, "it is no JSON"),
     "a proxy without its server": ({"status": 502, "body": "<html>"}, "Bad Gateway (502)"),

@@ -47,7 +47,7 @@ export class DesiredCell {
   }
 
   #buttons(wished) {
-    return el("span", {}, " ", el("button", { type: "button", "aria-label": `Set ${this.label}`, onclick: () => this.#edit() }, "Set"),
+    return el("span", { className: "buttons" }, " ", el("button", { type: "button", "aria-label": `Set ${this.label}`, onclick: () => this.#edit() }, "Set"),
       wished ? [" ", el("button", { type: "button", "aria-label": `Want ${this.label} no more`, onclick: () => this.#send("DELETE") }, "Clear")] : null);
   }
 
