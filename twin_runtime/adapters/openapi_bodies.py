@@ -51,7 +51,11 @@ _ATTRIBUTES: Final[_Schema] = {
     "propertyNames": _NAMES,
     "additionalProperties": _ANYTHING,
 }
-_VALUE: Final[_Schema] = {"description": "What is wanted of a feature.", "anyOf": _SCALARS}
+# A fraction, or what is written as one, may be larger than a whole number may.
+_VALUE: Final[_Schema] = {
+    "description": f"What is wanted of a feature; a whole number up to {INTEGER_MAX}.",
+    "anyOf": [{"type": "number"}, *_SCALARS[1:]],
+}
 _DESIRED: Final = _object("What is wanted of a feature.", {"value": _VALUE})
 _FEATURE: Final = _object("Of a feature only this is the API's.", {"desiredProperties": _DESIRED})
 _FEATURES: Final[_Schema] = {
