@@ -7,10 +7,10 @@ forms that diten's own take are read here.
 
 import platform
 import re
-import sqlite3
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from deploy.doctor_finding import Finding
+from twin_runtime.adapters.sqlite_store import SQLITE_VERSION
 
 SQLITE_MIN = (3, 35)  # `ON CONFLICT` without a target
 # 2.0: queue limits count QoS 0, too. 2.0.9: QoS 0 is delivered where `max_queued_bytes` is set.
@@ -25,7 +25,7 @@ Numbers = tuple[int, ...]
 def check_versions() -> list[Finding]:
     """Of diten, Python and SQLite, and of the libraries that are not as diten asks."""
     here = f"diten {version('diten')}, Python {platform.python_version()}, {platform.machine()}"
-    return [Finding("versions", here), _sqlite(sqlite3.sqlite_version), _libraries()]
+    return [Finding("versions", here), _sqlite(SQLITE_VERSION), _libraries()]
 
 
 def check_mosquitto(said: str) -> list[Finding]:

@@ -88,6 +88,7 @@ _PAGE_OF_LOG = "SELECT n, key, number, value FROM log_{log} WHERE n > ? ORDER BY
 # Runs a query and returns what it found, all of it.
 _Read = Callable[[str, tuple[Any, ...]], list[Any]]
 
+SQLITE_VERSION = sqlite3.sqlite_version
 _FULL = frozenset({sqlite3.SQLITE_FULL})
 # No room for the index that readers share. At a commit this says nothing of the rows.
 _FULL_AT_OPEN = _FULL | {sqlite3.SQLITE_IOERR_SHMSIZE}
