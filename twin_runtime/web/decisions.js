@@ -20,7 +20,7 @@ export function decisions() {
       const { decisions: receipts } = (await get(`/api/v1/decisions?limit=${SHOWN}`)).body;
       rows = joined(receipts).reverse();
       const newest = receipts.at(-1);
-      replace(note, newest ? el("p", { className: "quiet" }, `Costs are those of problem [P3]; lower is better. Newest decision: ${age(now() - newest.at_ms)}.`)
+      replace(note, newest ? el("p", { className: "quiet" }, `Costs are those of problem [P3] in one period, moves included; lower is better. A move pays for itself in later ones. Newest decision: ${age(now() - newest.at_ms)}.`)
         : notice("empty", "No decision yet", "The cloud decides by itself which edge owns which twin where its configuration has an [association] section."));
     } catch (error) {
       if (!rows.length) replace(note, notice("error", "The decisions could not be read", error.message));
