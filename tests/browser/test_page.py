@@ -126,13 +126,14 @@ def test_twins_of_an_edge_that_is_called_lost_are_seen_to_fail_over(
         before = int(total(page, "Failovers").inner_text())
         rig.kill(owner)
         httpx.post(f"{site}api/v1/edges/{owner}/lost").raise_for_status()
-        expect(page.get_by_text(f"{owner} was called lost").first).to_be_visible()
         expect(page.get_by_text(f"fails over from {owner} to {target}").first).to_be_visible()
         expect(total(page, "Failovers")).not_to_have_text(str(before))
         expect(edge_row(page, owner)).to_contain_text("lost")
         rig.start(owner)
         expect(edge_row(page, owner)).to_contain_text("serving")
         expect(total(page, "Live")).to_have_text("12")
+        page.get_by_role("link", name="all events").click()
+        expect(page.get_by_text(f"{owner} was called lost").first).to_be_visible()
 
 
 def test_a_twin_that_is_moved_from_the_page_is_seen_to_arrive(browser: Browser, site: str) -> None:

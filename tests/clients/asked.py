@@ -25,7 +25,7 @@ for name, sentences in SENTENCES.items():
 
 
 @schemathesis.hook
-def filter_query(_: Any, query: dict[str, Any] | None) -> bool:
+def filter_case(_: Any, case: schemathesis.Case[Any]) -> bool:
     """Of the two ways to say when, one: OpenAPI has no word for it."""
-    times = [name for name in query or {} if name.startswith("at-historical-")]
+    times = [name for name in case.query or {} if name.startswith("at-historical-")]
     return len(times) < 2
