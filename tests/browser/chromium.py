@@ -1,12 +1,13 @@
 """Debian's Chromium, driven by Playwright, and what a page that is looked at must never do."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 SHOWN_MS = 20_000  # noisy machines: an idle one shows a change within a second
 expect.set_options(timeout=SHOWN_MS)
@@ -53,3 +54,15 @@ def looking(
     finally:
         page.close()
     assert wrong == []
+
+
+def guard_commands(page: Page) -> None:
+    """Let commands of `page` want the token `open-sesame`, as the API says it: 401 without."""
+
+    def guarded(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer open-sesame":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"status": 401, "message": "A token is needed."})
+
+    page.route(re.compile("inbox/messages"), guarded)

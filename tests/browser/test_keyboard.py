@@ -4,9 +4,9 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.chromium import looking
+from tests.browser.chromium import guard_commands, looking
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
@@ -106,14 +106,8 @@ def test_a_device_is_commanded(browser: Browser, site: str) -> None:
 def test_the_dialog_for_a_token_keeps_the_focus_and_gives_it_back(
     browser: Browser, site: str
 ) -> None:
-    def guarded(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open-sesame":
-            route.continue_()
-        else:
-            route.fulfill(status=401, json={"status": 401, "message": "A token is needed."})
-
     with looking(browser, f"{site}#/twins/{TWIN}") as page:
-        page.route(re.compile("inbox/messages"), guarded)
+        guard_commands(page)
         commands = page.get_by_label("Commands")
         send = commands.get_by_role("button", name="Send")
         tab_to(page, commands.get_by_label("Command", exact=True))

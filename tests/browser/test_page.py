@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.browser.chromium import SHOWN_MS, Scheme, looking
+from tests.browser.chromium import SHOWN_MS, Scheme, guard_commands, looking
 from tests.system.rig import Rig, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
@@ -282,15 +282,8 @@ def test_a_device_is_commanded_and_answers(browser: Browser, site: str) -> None:
 
 def test_a_write_that_needs_a_token_asks_for_it_once(browser: Browser, site: str) -> None:
     """The cloud of a site with a token, as its API says it: 401 without."""
-
-    def guarded(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open-sesame":
-            route.continue_()
-        else:
-            route.fulfill(status=401, json={"status": 401, "message": "A token is needed."})
-
     with looking(browser, f"{site}#/twins/{TWIN}") as page:
-        page.route(re.compile("inbox/messages"), guarded)
+        guard_commands(page)
         commands = page.get_by_label("Commands")
         commands.get_by_label("Command").fill("sample_now")
         commands.get_by_role("button", name="Send").click()
