@@ -214,7 +214,7 @@ METRICS: tuple[Declared, ...] = (
     Declared("outbox_rows", "gauge", "Reports that devices keep until they are stable."),
     _by_devices("reports_produced_total", "Reports written to an outbox."),
     _by_devices("reports_coalesced_total", "Reports merged into an unsent one: outbox full."),
-    _by_devices("reports_unprotected_total", "Applied reports dropped before stable: outbox full."),
+    _by_devices("reports_unprotected_total", "Applied reports dropped unstable: full, overtaken."),
     _by_devices("samples_refused_total", "Samples that could not become a report."),
     _by_devices("retransmissions_total", "Windows sent again: no acknowledgement came in time."),
     _by_devices("refusals_heard_total", "Refusals that devices received."),
