@@ -29,7 +29,9 @@ from twin_runtime.solvers.energy_response import (
 from twin_runtime.solvers.hosted import Hosted
 from twin_runtime.solvers.water_filling import PRICE_MIN
 
-PARTS = np.linspace(0.0, 1.0, 4)[:, None]  # of a cell: more points cost less than more rounds
+# Of a cell: more points cost less than more rounds, and next to nothing once few cells are left.
+PARTS = np.linspace(0.0, 1.0, 4)[:, None]
+MORE_PARTS = np.linspace(0.0, 1.0, 7)[:, None]
 ROUNDS_MAX = 64  # each takes two thirds of an interval at least: 3^-64 of any energy is nothing
 GAP = 8e-18  # what an interval's last width may hide of the gain, which rounds to as much
 ROUNDING = 1e-15  # of a gain
@@ -67,12 +69,14 @@ def best_fixed_points(every: Hosted, valuation: Valuation) -> Best:
     hosted, cells = every, _begin(every)
     met = np.full(len(cells.edge), -np.inf)
     found: list[_Cells] = []
+    parts = PARTS
     for _ in range(ROUNDS_MAX):
-        done, cells = _narrow(hosted, cells, met, valuation)
+        done, cells = _narrow(hosted, cells, parts, met, valuation)
         found += done
         if not cells.edge.size:
             break
         hosted, _ = every.take(cells.edge)
+        parts = MORE_PARTS
     return _best(every, [*found, cells], valuation)
 
 
@@ -92,14 +96,14 @@ def _width_max(valuation: Valuation) -> float:
 
 
 def _narrow(
-    hosted: Hosted, cells: _Cells, met: Array, valuation: Valuation
+    hosted: Hosted, cells: _Cells, parts: Array, met: Array, valuation: Valuation
 ) -> tuple[list[_Cells], _Cells]:
     """One round: the cells that are done, and those that may still hold several fixed points.
 
     `met` is the most that each edge is known to gain, and rises.
     """
-    points = cells.ends[0] + PARTS * cells.width
-    dual = cells.dual[0] + PARTS * (cells.dual[1] - cells.dual[0])
+    points = cells.ends[0] + parts * cells.width
+    dual = cells.dual[0] + parts * (cells.dual[1] - cells.dual[0])
     response = respond(hosted, points, dual, valuation)
     cells, end, row = _held(cells.edge, points, response, _width_max(valuation))
     narrow = cells.width <= _width_max(valuation)

@@ -131,13 +131,14 @@ def _finish(hosted: Hosted, tried: _Tried, level: Array, enough: Array) -> tuple
 def _straight(hosted: Hosted, price: Array, moved: Array) -> Array:
     """The logarithm of the price of compute at which budgets are met, if each share fell
     straight from 1 to 0 in it."""
-    reuses = hosted.compute > 0
-    owner, compute = hosted.owner[reuses], hosted.compute[reuses]
-    curves = Curves(*[each[reuses] for each in hosted.curves])
-    start = np.maximum(curves.start, FIRST_SAMPLE / hosted.old[reuses])
+    owner, compute, curves, old = hosted.owner, hosted.compute, hosted.curves, hosted.old
+    if not (reuses := compute > 0).all():
+        owner, compute, old, moved = owner[reuses], compute[reuses], old[reuses], moved[reuses]
+        curves = Curves(*[each[reuses] for each in curves])
+    start = np.maximum(curves.start, FIRST_SAMPLE / old)
     ends = np.exp(log_price(curves, np.array([start, curves.start + 1.0])))
     # What is moved pays for that first; and compute is never cheaper than energy.
-    paid = np.maximum((ends - moved[reuses]) / compute, price[owner])
+    paid = np.maximum((ends - moved) / compute, price[owner])
     begin, end = np.log(paid)
     rate = compute / np.maximum(begin - end, SPAN_MIN)
     level, edge = np.concatenate([begin, end]), np.concatenate([owner, owner])
