@@ -33,10 +33,7 @@ def state(watched: Watched) -> str:
 
 
 def is_watched(watched: Watched) -> bool:
-    try:
-        online = watched.ask('diten_devices{presence="online"}')
-    except httpx.TransportError:  # it still starts
-        return False
+    online = watched.ask('diten_devices{presence="online"}')
     return [float(each["value"][1]) for each in online] == [DEVICES]
 
 

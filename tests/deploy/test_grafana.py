@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,10 +204,22 @@ def scraping(folder: Path, *targets: dict[str, str]) -> Iterator[str]:
     ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
+        wait_until_ready(f"http://{listens}")
         yield f"http://{listens}"
     finally:
         process.terminate()
         process.wait(ANSWERED_S)
+
+
+def wait_until_ready(prometheus: str) -> None:
+    """It listens before it has read its rules, and answers 503 until then."""
+    deadline_s = time.monotonic() + ANSWERED_S
+    while True:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{prometheus}/-/ready", timeout=ANSWERED_S).is_success:
+                return
+        assert time.monotonic() < deadline_s, "Prometheus is not ready"
+        time.sleep(POLL_S)
 
 
 def filled(text: str) -> str:
@@ -218,14 +230,11 @@ def filled(text: str) -> str:
 
 
 def has_moved(watched: Watched) -> bool:
-    try:
-        moved = watched.ask('diten_moves_total{result="done"} > 2')
-        scraped = watched.ask("min(count_over_time(up[60s])) >= 8")
-        settled = watched.ask(
-            "diten_move_pause_seconds_count - diten_move_pause_seconds_count offset 3s > 0"
-        )
-    except httpx.TransportError:  # it still starts
-        return False
+    moved = watched.ask('diten_moves_total{result="done"} > 2')
+    scraped = watched.ask("min(count_over_time(up[60s])) >= 8")
+    settled = watched.ask(
+        "diten_move_pause_seconds_count - diten_move_pause_seconds_count offset 3s > 0"
+    )
     return bool(moved and scraped and settled)
 
 
