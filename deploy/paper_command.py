@@ -69,7 +69,8 @@ def report(name: str | None, folder: Path) -> None:
     """Draw the figures of docs/papers, of one paper or of all."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in [name.upper()] if name else PAPERS:
-        for path in _paper(each).plot(folder):
+        figures = import_module(f"benchmarks.papers.{_SLUGS[each]}_figures")
+        for path in figures.draw(folder):
             click.echo(path)
 
 

@@ -22,7 +22,7 @@ from twin_runtime.problems.subchannels import cost
 from twin_runtime.problems.subchannels_policies import POLICIES, joint_bound_j
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 LEARNING_RATE = 1.5
 PARTICIPANTS = (30, 50, 70, 90)
@@ -182,13 +182,6 @@ def _flat(name: str, seeds: Sequence[int], scale: Scale) -> Iterator[Row]:
         yield _row(name, where, "time_s", found.time_s.sum(axis=-1), reference)
 
 
-def plot(folder: "Path") -> "list[Path]":
-    """Accumulated time, time by participants, and accuracy: figures 5, 7 and 8 of the paper."""
-    from benchmarks.papers import diten_async_fl_figures
-
-    return diten_async_fl_figures.draw(folder, Scale())
-
-
 def _trained(
     worlds: Sequence[softmax_regression.World], model: softmax_regression.Floats
 ) -> softmax_regression.Floats:
@@ -241,5 +234,4 @@ PAPER = Paper(
     title="Asynchronous federated learning for digital twin edge networks",
     policies=(*SCHEMES, *asynchronous_peers.PEERS, *assignment_ratios.TABLES),
     run=run,
-    plot=plot,
 )

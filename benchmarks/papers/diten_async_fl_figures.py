@@ -20,10 +20,11 @@ SHOWN = {
     "fastest-speed": "the same, weighed by speed",
     "sync-best": "random users, best division",
 }
+SCALE = paper.Scale()
 MIDDLE = 50  # participants of the curves over rounds
 
 
-def draw(folder: Path, scale: paper.Scale) -> list[Path]:
+def draw(folder: Path, scale: paper.Scale = SCALE) -> list[Path]:
     """Accumulated time over rounds, time over participants, accuracy over rounds."""
     runs = {
         (name, count): paper.learn(

@@ -10,7 +10,6 @@ The time of a whole training is of one static round, without fading and at full 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -152,13 +151,6 @@ def training_rows(policy: str, seeds: Sequence[int], setting: Setting) -> Iterat
         yield Row.of(about, [each[metric] for each in by_seed], reference.get(metric))
 
 
-def plot(folder: Path) -> list[Path]:
-    """Rounds by their parts and over time, and trainings by the size of batches."""
-    from benchmarks.papers.edge_association_ledger_figures import draw
-
-    return draw(folder)
-
-
 def metrics(policy: str, setting: Setting, seed: int) -> dict[str, float]:
     """Of one seed's rounds."""
     parts = round_parts(policy, setting, seed)
@@ -208,6 +200,5 @@ PAPER = Paper(
     title="Edge association, two-level federated learning and a ledger of twins",
     policies=tuple(DECIDES),
     run=run,
-    plot=plot,
     seeds=8,
 )

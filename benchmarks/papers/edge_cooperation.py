@@ -8,7 +8,6 @@ sensors^3: a row's value of one seed is a ratio of sums over that seed's snapsho
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -206,19 +205,11 @@ def fault_rows(seeds: Sequence[int], setting: Setting) -> Iterator[Row]:
         yield Row.of((*about, f"{name}_energy_ratio"), values, reference)
 
 
-def plot(folder: Path) -> list[Path]:
-    """Energy by size and by deadline, and one world's stars."""
-    from benchmarks.papers.edge_cooperation_figures import draw
-
-    return draw(folder, range(8))
-
-
 PAPER: Final = Paper(
     name=NAME,
     slug="edge_cooperation",
     title="Distributed edge cooperation and data collection for digital twins of wide areas",
     policies=tuple(POLICIES),
     run=run,
-    plot=plot,
     seeds=10,
 )

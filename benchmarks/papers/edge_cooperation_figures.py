@@ -24,7 +24,7 @@ SHOWN: Final = {  # policies by their label
 GREYS: Final = ("#b0b0b0", "#8a8a8a", "#5f7f9f", "#c07a30", "#1f4e79")
 
 
-def draw(folder: Path, seeds: Sequence[int]) -> list[Path]:
+def draw(folder: Path, seeds: Sequence[int] = range(8)) -> list[Path]:
     """Write the three figures."""
     import matplotlib as mpl
 

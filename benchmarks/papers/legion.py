@@ -6,7 +6,6 @@ mean over seeds of one metric of a whole run.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -165,12 +164,6 @@ def _twin_oracle(begin: State, *, everyone: bool, caution: float, slack: float) 
     return decide
 
 
-def _plot(folder: Path) -> list[Path]:
-    from benchmarks.papers.legion_figures import draw
-
-    return draw(folder, PARK)
-
-
 PAPER: Final = Paper(
     name=NAME,
     slug="legion",
@@ -182,5 +175,4 @@ PAPER: Final = Paper(
         legion_learning.NAME,
     ),
     run=run,
-    plot=_plot,
 )

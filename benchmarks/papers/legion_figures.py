@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.papers.legion import Run, deficits, drive
+from benchmarks.papers.legion import PARK, Run, deficits, drive
 from benchmarks.papers.legion_reference import (
     BANDIT,
     HEAD_TO_HEAD,
@@ -28,7 +28,7 @@ SHOWN: Final = {
 }
 
 
-def draw(folder: Path, park: SmartPark) -> list[Path]:
+def draw(folder: Path, park: SmartPark = PARK) -> list[Path]:
     """Write the three figures."""
     import matplotlib as mpl
 

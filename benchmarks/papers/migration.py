@@ -6,7 +6,6 @@ are the paper's, of 20 users; the small ones can be enumerated, and judge search
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -39,7 +38,6 @@ NAME: Final = "P3"
 SLOTS: Final = 750
 SEARCHED_SLOTS: Final = 250  # where each slot is searched, for 30 to 100 ms
 SEARCHING: Final = ("greedy", "plain_greedy", "pack_and_hold")
-SHOWN_SLOTS: Final = 100  # in a figure
 GAP_SLOTS: Final = 30
 HORIZON_SLOTS: Final = 12
 WIDE_ROUNDS: Final = 8
@@ -183,12 +181,6 @@ def _wide(state: State, generator: np.random.Generator) -> Action:
     return Action(placed.edge, placed.share)
 
 
-def _plot(folder: Path) -> list[Path]:
-    from benchmarks.papers.migration_figures import draw
-
-    return draw(folder, SHOWN_SLOTS)
-
-
 PAPER: Final = Paper(
     name=NAME,
     slug="migration",
@@ -198,5 +190,4 @@ PAPER: Final = Paper(
         *("greedy", "wide", "oracle", "clairvoyant", "bound"),
     ),
     run=run,
-    plot=_plot,
 )

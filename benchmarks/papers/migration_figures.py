@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SEED: Final = 0
 EDGES: Final = 9
+SLOTS: Final = 100
 BITS_PER_SAMPLE: Final = 784.0
 TWIN_BITS: Final = 4500.0
 ENERGY_PER_BIT_M: Final = 1e-4
@@ -32,7 +33,7 @@ SHOWN: Final = {
 }
 
 
-def draw(folder: Path, slots: int) -> list[Path]:
+def draw(folder: Path, slots: int = SLOTS) -> list[Path]:
     """Write the figures."""
     import matplotlib as mpl
 

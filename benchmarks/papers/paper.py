@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 
 
@@ -37,9 +36,9 @@ class Row:
 class Paper:
     """One paper's experiments.
 
-    `run(policy, seeds)` yields rows as they are done, of one policy; `plot(folder)` writes
-    the figures of `docs/papers/<slug>.md` and returns their paths. With fewer than `seeds`
-    the spread says little.
+    `run(policy, seeds)` yields rows as they are done, of one policy. With fewer than `seeds`
+    the spread says little. What draws the figures of `docs/papers/<slug>.md` is in a module
+    beside: `draw(folder)` of `<slug>_figures` writes them and returns their paths.
     """
 
     name: str
@@ -47,5 +46,4 @@ class Paper:
     title: str
     policies: tuple[str, ...]
     run: Callable[[str, Sequence[int]], Iterator[Row]]
-    plot: Callable[[Path], list[Path]]
     seeds: int = 3

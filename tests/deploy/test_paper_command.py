@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.papers import legion
+from benchmarks.papers import legion, legion_figures
 from benchmarks.papers.paper import Paper, Row
 from deploy.cli import main
 from deploy.paper_command import PAPERS, _paper
@@ -25,15 +25,16 @@ def run(policy: str, seeds: Sequence[int]) -> Iterator[Row]:
     yield Row("P1", policy, "park", "energy_j", 1234.5678, 0.0, len(seeds), paper_value=1000.0)
 
 
-def plot(folder: Path) -> list[Path]:
+def draw(folder: Path) -> list[Path]:
     (folder / "legion_delay.svg").write_text("<svg/>")
     return [folder / "legion_delay.svg"]
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = Paper("P1", "legion", "A park", ("random", "oracle", "oracle-twin"), run, plot)
+    paper = Paper("P1", "legion", "A park", ("random", "oracle", "oracle-twin"), run)
     monkeypatch.setattr(legion, "PAPER", paper)
+    monkeypatch.setattr(legion_figures, "draw", draw)
 
 
 @pytest.mark.usefixtures("small")
