@@ -1,6 +1,7 @@
 """`python -m tests.simulation`: run one seed or many; show what happened where one fails.
 
 python -m tests.simulation --seed 17 --trace
+python -m tests.simulation --seed 17 --shrink
 python -m tests.simulation --seeds 0:100000 --jobs 2
 
 A campaign goes on after a failure, prints its whole report at once, and ends in one line.
@@ -11,6 +12,7 @@ import sys
 import time
 
 from tests.simulation.campaign import failures
+from tests.simulation.shrinking import shrunk
 from tests.simulation.world import simulate
 
 SEEDS_PER_LINE = 1_000
@@ -20,6 +22,8 @@ def main() -> int:
     options = _options()
     if options.seed is not None:
         outcome = simulate(options.seed, show=print if options.trace else None)
+        if outcome.failure and options.shrink:
+            outcome = shrunk(outcome)
         print(outcome.report())
         print(outcome.digest)
         return 1 if outcome.failure else 0
@@ -32,6 +36,9 @@ def _options() -> argparse.Namespace:
     chosen.add_argument("--seed", type=int)
     chosen.add_argument("--seeds", metavar="A:B", help="from A, up to but not including B")
     parser.add_argument("--trace", action="store_true", help="print every event of --seed")
+    parser.add_argument(
+        "--shrink", action="store_true", help="leave out the faults that --seed fails without"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes that share --seeds")
     return parser.parse_args()
 

@@ -18,6 +18,7 @@ import pytest
 from tests.simulation.campaign import failures
 from tests.simulation.canaries import CANARIES, SEEDS_MAX, Canary
 from tests.simulation.faults import Faults, draw
+from tests.simulation.shrinking import kinds, shrunk
 from tests.simulation.world import Outcome, simulate
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 
@@ -26,6 +27,7 @@ REGRESSIONS = [
     int(seed) for seed in Path(__file__).with_name("regressions.txt").read_text().split()
 ]
 SEEDS = int(os.environ.get("DITEN_SIMULATION_SEEDS", "2000"))
+AGAIN = range(0, SEEDS, 100)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 # About 0.06 s of CPU time a seed; one test pays for all seeds.
@@ -135,6 +137,19 @@ def test_disks_in_memory_make_the_history_of_those_in_files(seed: int, tmp_path:
     assert simulate(seed, disks=files).digest == simulate(seed).digest
 
 
+def test_one_seed_in_a_hundred_makes_the_same_history_again_in_another_process() -> None:
+    program = f"import {simulate.__module__} as w; print(*(w.simulate(s).digest for s in {AGAIN}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "3"},
+    )
+    assert done.stdout.split() == [simulate(seed).digest for seed in AGAIN]
+
+
 def test_another_seed_makes_another_history() -> None:
     assert simulate(1).digest != simulate(2).digest
 
@@ -153,6 +168,15 @@ def test_a_failed_run_says_how_to_repeat_it() -> None:
     with drop():
         report = simulate(0).report()
     assert "G3" in report
-    assert "seed 0" in report
+    assert re.search(r"^seed 0 at (no commit|\S*[0-9a-f]{7}\S*)$", report, re.MULTILINE)
     assert "loss=" in report
     assert len(report.splitlines()) >= 50
+
+
+def test_a_failed_run_is_shrunk_to_the_faults_that_it_needs() -> None:
+    drop = next(each for each in CANARIES if each.__name__ == "drop_what_is_only_applied")
+    with drop():
+        whole = simulate(0)
+        small = shrunk(whole)
+    assert "G3" in small.failure
+    assert set(kinds(small.faults)) < set(kinds(whole.faults))

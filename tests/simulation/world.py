@@ -7,6 +7,7 @@ promises to become. All of it in virtual time, in one thread, from one number.
 """
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -54,6 +55,7 @@ SAMPLE_PERIOD_S = 0.7  # of each device, on average
 CONVERGENCE_S_MAX = 200.0
 DOWN_MEAN_S = 1.0
 MEMORY = Path("/dev/shm")
+HERE = Path(__file__).parent
 STARTED_MS = 1_750_000_000_000
 
 
@@ -69,7 +71,8 @@ class Outcome:
 
     def report(self) -> str:
         last = "\n".join(map(str, self.last))
-        return f"{last}\nseed {self.seed}\n{self.faults}\n{self.failure or 'every promise kept'}"
+        which = f"seed {self.seed} at {_commit()}"
+        return f"{last}\n{which}\n{self.faults}\n{self.failure or 'every promise kept'}"
 
 
 def simulate(
@@ -387,6 +390,16 @@ def _folder() -> TemporaryDirectory[str]:
 def _fleets(sizes: Sequence[int]) -> list[list[str]]:
     numbers = count()
     return [[f"d-{next(numbers)}" for _ in range(size)] for size in sizes]
+
+
+def _commit() -> str:
+    """What was tested, as git names it: a seed makes another history of other code."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    try:
+        said = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=HERE)
+    except (OSError, subprocess.CalledProcessError):
+        return "no commit"  # a copy without its history
+    return said.stdout.strip()
 
 
 def _causes(error: BaseException) -> list[BaseException]:
