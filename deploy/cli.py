@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from deploy.twin_commands import twin
 def main() -> None:
     """Digital twins for the edge: no acknowledged update is ever lost."""
     logging.basicConfig(format="diten: %(message)s")  # a role's own log replaces it
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # units and blocks where the locale has none
 
 
 @main.command(short_help="Run a whole system on this machine.")

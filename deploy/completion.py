@@ -1,4 +1,4 @@
-"""What a shell offers at Tab beside commands and options: ids, as the API knows them.
+"""What a shell offers at Tab beside commands and options: ids and features, as the API knows them.
 
 Where nobody answers in time, nothing is offered: whoever types does not want to hear why.
 """
@@ -6,6 +6,7 @@ Where nobody answers in time, nothing is offered: whoever types does not want to
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import click
 
@@ -33,6 +34,13 @@ def edges(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     """The edges whose ids begin so."""
     found = _found(context, "/api/v1/edges", {}) or []
     return [edge["edge"] for edge in found if edge["edge"].startswith(begun)]
+
+
+def features(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The features of the twin that was named before."""
+    path = f"/api/2/things/{quote(context.params.get('twin_id') or '', safe=':')}"
+    thing = _found(context, path, {"fields": "features"}) or {}
+    return sorted(name for name in thing.get("features", {}) if name.startswith(begun))
 
 
 def _found(context: click.Context, path: str, query: Mapping[str, str]) -> Any:

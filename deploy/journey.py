@@ -66,7 +66,7 @@ def in_words(event: Event) -> str:
 def _sentence(event: Event) -> str:
     match event:
         case {"kind": "placed", "phase": "owned", "owner": owner, "epoch": epoch}:
-            return f"owned by {owner} at epoch {epoch}"
+            return f"is owned by {owner} at epoch {epoch}"
         case {"kind": "placed", "phase": "sealing", "owner": owner, "to": target}:
             return f"sealing at {owner}, to go to {target}"
         case {"kind": "placed", "phase": phase, "owner": owner, "epoch": epoch}:

@@ -1,6 +1,6 @@
 """Things as people read them: values with their units, ages, tables that line up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +87,6 @@ def thing_table(thing: Thing, now_ms: int) -> Table:
     for name, feature in sorted(thing["features"].items()):
         state = feature.get("properties", {})
         quality = state.get("quality", "")
-        desired = feature.get("desiredProperties")
         value, unit = scaled(state.get("value"), unit_of(thing, name))
         table.add_row(
             name,
@@ -95,7 +94,7 @@ def thing_table(thing: Thing, now_ms: int) -> Table:
             Text(unit),
             age_text(now_ms - state["observed_ms"]) if state else "",
             Text(quality, style=QUALITY_STYLES.get(quality, "")),
-            Text(value_text(desired["value"]) if desired else ""),
+            Text(_desired_text(feature) if "desiredProperties" in feature else ""),
         )
     return table
 
@@ -120,10 +119,20 @@ def changes(before: Thing, after: Thing) -> list[str]:
         was, now = (_state_text(thing, name) for thing in (before, after))
         if was != now:
             lines.append(f"{name}  {was} → {now}")
-        wanted, wants = (feature.get("desiredProperties") for feature in (old, new))
+        wanted, wants = map(_desired_text, (old, new))
         if wanted != wants:
-            lines.append(f"{name}  desired {_desired_text(wanted)} → {_desired_text(wants)}")
+            lines.append(f"{name}  desired {wanted} → {wants}{_why(new)}")
     return lines
+
+
+def refusals(thing: Thing) -> list[str]:
+    """One line per wish that a device gave a reason not to carry out."""
+    features = sorted(thing["features"].items())
+    return [
+        f"{name}  desired {_desired_text(each)}{why}"
+        for name, each in features
+        if (why := _why(each))
+    ]
 
 
 def reported_text(thing: Thing, now_ms: int) -> str:
@@ -162,11 +171,40 @@ def value_text(value: Any) -> str:
 
 def scaled(value: Any, unit: str) -> tuple[Any, str]:
     """A large quantity with an SI prefix to its unit, where people write one: 24.9 GB."""
+    factor, prefixed = _prefix(value, unit)
+    return (value / factor, prefixed) if factor > 1 else (value, unit)
+
+
+def aligned(values: Sequence[Any], unit: str) -> list[str]:
+    """Values below one another, all of one width: one prefix, and points above points."""
+    largest = max((abs(value) for value in values if is_number(value)), default=0)
+    factor, prefixed = _prefix(largest, unit)
+    texts = [value_text(value / factor if is_number(value) else value) for value in values]
+    tails = [
+        len(text) - len(text.partition(".")[0]) if is_number(value) else 0
+        for value, text in zip(values, texts, strict=True)
+    ]
+    longest = max(tails, default=0)
+    symbol = f" {prefixed}" if prefixed else ""
+    lines = [
+        f"{text}{' ' * (longest - tail)}{symbol}" if is_number(value) else text
+        for value, text, tail in zip(values, texts, tails, strict=True)
+    ]
+    width = max(map(cell_len, lines), default=0)
+    return [" " * (width - cell_len(line)) + line for line in lines]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _prefix(value: Any, unit: str) -> tuple[int, str]:
+    """By what a quantity is divided, and its unit then."""
     if unit in _PREFIXED and isinstance(value, int | float):
         for factor, prefix in _PREFIXES:
             if abs(value) >= factor:
-                return value / factor, prefix + unit
-    return value, unit
+                return factor, prefix + unit
+    return 1, unit
 
 
 def unit_of(thing: Thing, feature: str) -> str:
@@ -189,5 +227,15 @@ def _state_text(thing: Thing, feature: str) -> str:
     return text if state["quality"] == "good" else f"{text} ({state['quality']})"
 
 
-def _desired_text(desired: Mapping[str, Any] | None) -> str:
-    return value_text(desired["value"]) if desired else "–"
+def _desired_text(feature: Mapping[str, Any]) -> str:
+    """What is wanted, and how far that is."""
+    if "desiredProperties" not in feature:
+        return value_text(None)
+    state = feature.get("desiredState", {}).get("state")
+    text = value_text(feature["desiredProperties"]["value"])
+    return f"{text} ({state})" if state else text
+
+
+def _why(feature: Mapping[str, Any]) -> str:
+    reason = feature.get("desiredState", {}).get("reason")
+    return f": {reason}" if reason else ""

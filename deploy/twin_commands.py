@@ -16,8 +16,9 @@ from deploy import completion
 from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, send
 from deploy.journey import Event, Journey, in_words
 from deploy.patches import merge_patch
-from deploy.tables import changes, heading, print_table, thing_table, things_table
+from deploy.tables import changes, heading, print_table, refusals, thing_table, things_table
 from deploy.twin_history import history
+from deploy.twin_id import TwinId, name_of
 from twin_runtime.core.limits import THINGS_PAGE_MAX
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def ls(*, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
+@click.argument("thing_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
 @reads_the_api
 def get(*, thing_id: str, api: str, as_json: bool) -> None:
     """Show one twin: values, units, ages, what is desired."""
@@ -61,7 +62,7 @@ def get(*, thing_id: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
+@click.argument("thing_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
 @reads_the_api
 def watch(*, thing_id: str, api: str, as_json: bool) -> None:
     """Follow one twin as it changes and moves, until Ctrl-C."""
@@ -76,7 +77,7 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("twin_id", metavar="ID", shell_complete=completion.twins)
+@click.argument("twin_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
 @click.option("--to", "edge", required=True, metavar="EDGE", shell_complete=completion.edges,
               help="The edge that is to own it.")  # fmt: skip
 @reads_the_api
@@ -84,6 +85,7 @@ def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
     """Let another edge own a twin, and wait until it does.
 
     The API must be the cloud's. Repeating it does no harm."""
+    twin_id = name_of(twin_id)
     with api_client(api) as client:
         journey = Journey(client, twin_id)
         before = journey.news()
@@ -99,7 +101,7 @@ def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
 
 
 @twin.command()
-@click.argument("thing_id", metavar="ID", shell_complete=completion.twins)
+@click.argument("thing_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
 @click.argument("attributes", metavar="[PATH=VALUE]...", nargs=-1)
 @click.option("--desired", "wishes", multiple=True, metavar="FEATURE=VALUE", help="Want a value.")
 @reads_the_api
@@ -139,6 +141,8 @@ def _arrival(journey: Journey, edge: str) -> Event | None:
 def _print_thing(thing: dict[str, Any]) -> None:
     click.echo(heading(thing, _now_ms()))
     print_table(thing_table(thing, _now_ms()), Console())
+    for line in refusals(thing):
+        click.echo(line)
 
 
 def _print_json(before: dict[str, Any], thing: dict[str, Any], events: list[Event]) -> None:
@@ -165,7 +169,7 @@ def _looks(client: "httpx.Client", thing_id: str) -> Iterator[tuple[dict[str, An
     """The thing, and what moved it, now and whenever a poll finds news. Once it was seen, an
     outage is waited out: an edge that restarts is something to watch."""
     seen: dict[str, Any] = {}
-    journey = Journey(client, thing_id.rpartition(":")[2])
+    journey = Journey(client, name_of(thing_id))
     away = False
     while True:
         try:

@@ -17,7 +17,16 @@ from rich.text import Text
 from deploy import completion
 from deploy.api import answer, api_client, reads_the_api, send
 from deploy.duration import Duration
-from deploy.tables import QUALITY_STYLES, SYMBOLS, print_table, scaled, value_text
+from deploy.tables import (
+    QUALITY_STYLES,
+    SYMBOLS,
+    aligned,
+    is_number,
+    print_table,
+    scaled,
+    value_text,
+)
+from deploy.twin_id import TwinId, name_of
 from twin_runtime.core.limits import HISTORY_PAGE_MAX, HISTORY_POINTS_MAX
 
 if TYPE_CHECKING:
@@ -40,8 +49,8 @@ class _Past(NamedTuple):
 
 
 @click.command()
-@click.argument("twin_id", metavar="ID", shell_complete=completion.twins)
-@click.argument("feature")
+@click.argument("twin_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
+@click.argument("feature", shell_complete=completion.features)
 @click.option("--since", "since_s", type=Duration(), default="1h", show_default=True)
 @reads_the_api
 def history(*, twin_id: str, feature: str, since_s: float, api: str, as_json: bool) -> None:
@@ -50,8 +59,8 @@ def history(*, twin_id: str, feature: str, since_s: float, api: str, as_json: bo
     No further than the disk of its owner reaches. With --json every value is printed, one
     JSON array a line: observed_ms, value, quality.
     """
-    from_ms = round((time.time() - since_s) * 1000)
-    name = twin_id.rpartition(":")[2]
+    from_ms = max(round((time.time() - since_s) * 1000), 0)
+    name = name_of(twin_id)
     with api_client(api) as client:
         if as_json:
             for row in _all(client, name, {"feature": feature, "from": from_ms}):
@@ -65,7 +74,7 @@ def sparkline(rows: Sequence[Row], columns: int) -> str:
     """The numbers in `rows` as blocks from their smallest to their largest, in as many columns
     of equal time; empty where there are none. A column shows the last value there, or the one
     that still held, or a gap."""
-    numbers = [(at_ms, value) for at_ms, value, _ in rows if _is_number(value)]
+    numbers = [(at_ms, value) for at_ms, value, _ in rows if is_number(value)]
     if not numbers:
         return ""
     smallest, largest = (pick(value for _, value in numbers) for pick in (min, max))
@@ -112,9 +121,12 @@ def _asked(client: "httpx.Client", twin: str, query: dict[str, Any]) -> Any:
 
 def _print(title: str, past: _Past) -> None:
     if not past.rows:
-        click.echo(f"{title}: nothing is kept of this time; a longer --since reaches further back.")
+        click.echo(
+            f"{title}: nothing is kept of this time; a longer --since reaches further back."
+            " Of live values no past is kept."
+        )
         return
-    numbers = [value for _, value, _ in past.rows if _is_number(value)]
+    numbers = [value for _, value, _ in past.rows if is_number(value)]
     click.echo(f"{title} · {_moment(past.rows[0][0])} to {_moment(past.rows[-1][0])}")
     if numbers:
         ends = (_text(value, past.unit) for value in (min(numbers), max(numbers), numbers[-1]))
@@ -126,17 +138,19 @@ def _print(title: str, past: _Past) -> None:
 def _table(past: _Past) -> Table:
     """The newest rows, one line each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
+    newest = past.rows[-_ROWS_SHOWN:]
+    values = aligned([value for _, value, _ in newest], past.unit)
     table.add_column("OBSERVED", no_wrap=True)
-    table.add_column("VALUE", justify="right")
+    table.add_column("VALUE".rjust(len(values[0])))
     table.add_column("QUALITY", no_wrap=True)
-    for at_ms, value, quality in past.rows[-_ROWS_SHOWN:]:
+    for (at_ms, _, quality), value in zip(newest, values, strict=True):
         shown = Text(quality, style=QUALITY_STYLES.get(quality, ""))
-        table.add_row(_moment(at_ms), Text(_text(value, past.unit)), shown)
+        table.add_row(_moment(at_ms), Text(value), shown)
     return table
 
 
 def _text(value: Any, unit: str) -> str:
-    amount, prefixed = scaled(value, unit if _is_number(value) else "")
+    amount, prefixed = scaled(value, unit if is_number(value) else "")
     return f"{value_text(amount)} {prefixed}".rstrip()
 
 
@@ -145,7 +159,3 @@ def _moment(at_ms: int) -> str:
     moment = datetime.fromtimestamp(at_ms / 1000).astimezone()
     is_today = moment.date() == datetime.now().astimezone().date()
     return f"{moment:%H:%M:%S}" if is_today else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -53,6 +53,13 @@ def test_twins_are_offered_by_the_beginning_of_their_ids() -> None:
         assert offered("twin", "get", "--api", api, "d-l") == {"d-lab-1"}
 
 
+def test_features_are_offered_of_the_twin_that_was_named() -> None:
+    with served({"d-lab-1": a_twin("d-lab-1")}) as client:
+        api = str(client.base_url)
+        assert offered("twin", "history", "d-lab-1", "te", api=api) == {"temperature_c"}
+        assert offered("twin", "history", "d-lab-2", "", api=api) == set()
+
+
 @pytest.mark.parametrize("begun", ["d-", "*", '")', "D"])
 def test_where_nobody_answers_nothing_is_offered(begun: str) -> None:
     api = f"http://127.0.0.1:{free_port()}"

@@ -25,7 +25,7 @@ MOMENT = r"^\d\d:\d\d:\d\d  "
     [
         (
             {"kind": "placed", "phase": "owned", "owner": "e-1", "epoch": 3},
-            "owned by e-1 at epoch 3",
+            "is owned by e-1 at epoch 3",
         ),
         (
             {"kind": "placed", "phase": "sealing", "owner": "e-1", "epoch": 3, "to": "e-2"},
@@ -79,7 +79,7 @@ def test_watch_shows_the_owner_and_a_move_as_it_happens(rig: Rig) -> None:
     assert (placed["twin"], placed["phase"]) == (twin, "owned")
     target = "e-2" if source == "e-1" else "e-1"
     with watching(api, twin=twin) as process:
-        read_until(process, f"{MOMENT}owned by {source} at epoch {epoch}$")
+        read_until(process, f"{MOMENT}is owned by {source} at epoch {epoch}$")
         move = {"twin": twin, "to": target}
         assert httpx.post(f"{api}/api/v1/moves", json=move, timeout=5).status_code == 202
         read_until(process, f"{MOMENT}moves from {source} to {target}$")
@@ -129,7 +129,7 @@ def test_move_waits_until_the_twin_is_there(rig: Rig, monkeypatch: pytest.Monkey
     there = moved(target)
     assert there.exit_code == 0
     assert re.search(rf"owned by {target} at epoch 2, from {source}, paused \d+ ms$", there.stdout)
-    assert moved(target).stdout.endswith(f"owned by {target} at epoch 2\n")
+    assert moved(target).stdout.endswith(f"is owned by {target} at epoch 2\n")
     back = json.loads(moved(source, "--json").stdout)
     assert (back["to"], back["epoch"], back["from"]) == (source, 3, target)
     monkeypatch.setattr(twin_commands, "_MOVE_WAIT_S", 0.2)

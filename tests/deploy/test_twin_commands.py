@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -18,7 +19,15 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from deploy.tables import age_text, changes, print_table, scaled, things_table, value_text
+from deploy.tables import (
+    age_text,
+    changes,
+    print_table,
+    refusals,
+    scaled,
+    things_table,
+    value_text,
+)
 from deploy.twin_commands import twin
 from tests.adapters.serving import serving
 from twin_runtime.adapters.http_server import bind
@@ -179,8 +188,10 @@ def test_a_twin_that_is_not_there_is_a_failed_check() -> None:
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:
     with served() as api:
-        result = diten_twin("get", "../../../healthz", "--api", api)
-    assert result.exit_code == REFUSED
+        for command in ("get", "watch", "patch", "history", "move"):
+            result = diten_twin(command, "../../../healthz", "--api", api)
+            assert result.exit_code == USAGE
+            assert "is not like d-core-0: `diten twin ls` has all ids" in result.stderr
 
 
 def test_a_wrong_url_is_a_usage_error() -> None:
@@ -309,6 +320,20 @@ def test_changes_name_values_qualities_and_wishes() -> None:
     assert changes(thing_of(before.document(), "h"), thing_of(after.document(), "h")) == [
         "temperature_c  21.53 °C → 21.53 °C (uncertain)",
         "temperature_c  desired – → 19",
+    ]
+
+
+def test_a_wish_is_shown_with_how_far_it_is_and_why_not() -> None:
+    thing = thing_of(Committed("d-1").document(), "h")
+    wished = deepcopy(thing)
+    wished["features"]["temperature_c"] |= {
+        "desiredProperties": {"value": -1},
+        "desiredState": {"state": "rejected", "number": 2, "reason": "give 0 to 40"},
+    }
+    assert refusals(thing) == []
+    assert refusals(wished) == ["temperature_c  desired -1 (rejected): give 0 to 40"]
+    assert changes(thing, wished) == [
+        "temperature_c  desired – → -1 (rejected): give 0 to 40",
     ]
 
 

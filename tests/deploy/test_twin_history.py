@@ -1,6 +1,9 @@
 """`diten twin history` against rows as the API gives them: what it prints, and how it ends."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from click.testing import CliRunner
 
+from deploy.tables import aligned
 from deploy.twin_commands import twin
 from deploy.twin_history import sparkline
 
 T_MS = 1_750_000_000_000
+ASKED: list[dict[str, list[str]]] = []
 
 
 @contextmanager
@@ -23,6 +28,7 @@ def served(rows: list[Any], unit: str = "Cel", page: int = 3) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = parse_qs(urlsplit(self.path).query)
+            ASKED.append(asked)
             begin = int(asked.get("cursor", ["0"])[0])
             end = len(rows) if "points" in asked else begin + page
             body: dict[str, Any] = {"unit": unit, "rows": rows[begin:end], "first_revision": 1}
@@ -59,6 +65,30 @@ def test_history_shows_blocks_extremes_and_a_table_that_lines_up() -> None:
     assert len(table) == 9
     assert len({line.index("good") for line in table if "good" in line}) == 1
     assert table[-1].split()[-2:] == ["–", "uncertain"]
+
+
+def test_numbers_have_one_prefix_and_their_points_below_one_another() -> None:
+    assert aligned([1, 0.25, 12.5, None], "") == [" 1   ", " 0.25", "12.5 ", "    –"]
+    assert aligned([999_000, 1_020_000], "B") == ["0.999 MB", "1.02  MB"]
+    assert aligned(["v1.25", 3, True], "") == ["v1.25", "    3", " true"]
+    assert aligned([], "s") == []
+
+
+def test_blocks_are_no_mistake_where_the_locale_has_none() -> None:
+    program = "import sys; from deploy.cli import main; main()"
+    with served([[T_MS, 1, "good"], [T_MS + 1, 2, "good"]]) as api:
+        command = [sys.executable, "-c", program, "twin", "history", "d-1", "temperature_c"]
+        environ = {**os.environ, "PYTHONIOENCODING": "latin-1", "DITEN_API": api}
+        ended = subprocess.run(command, env=environ, capture_output=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"last 2 \xb0C" in ended.stdout
+
+
+def test_a_past_of_any_length_may_be_asked_for() -> None:
+    with served([[T_MS, 1, "good"]]) as api:
+        arguments = ["history", "d-1", "temperature_c", "--since", "99999999d", "--api", api]
+        assert CliRunner().invoke(twin, arguments).exit_code == 0
+    assert ASKED[-1]["from"] == ["0"]
 
 
 def test_json_prints_every_value_of_every_page() -> None:
