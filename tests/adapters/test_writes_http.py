@@ -1,7 +1,9 @@
 """Writing over HTTP, before a real machine: statuses, entity tags, bad input, waiting."""
 
 import asyncio
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from twin_runtime.adapters import things_http
 from twin_runtime.adapters.commits_http import Commits
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.tokens import TokenGuard
+from twin_runtime.adapters.writes_http import THING as THING_PATH
 from twin_runtime.adapters.writes_http import TWIN_TYPE, writing_router
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import (
@@ -207,6 +210,12 @@ MODE = THING + "/features/mode"
     ("DELETE", MODE + "/desiredProperties", None, 404,
      "things:feature.desiredProperties.notfound"),
     ("DELETE", PERIOD, None, 404, "things:feature.desiredProperty.notfound"),
+    ("DELETE", THING + "/features/x/desiredProperties", None, 404, "things:feature.notfound"),
+    ("DELETE", THING + "/features/x/desiredProperties/value", None, 404,
+     "things:feature.notfound"),
+    ("DELETE", THING + "/features/x/desiredProperties/x", None, 404, "things:feature.notfound"),
+    ("PUT", THING, {"thingId": {}}, 400, "things:id.notsettable"),
+    ("PUT", ROOM + "?timeout=x", 1, 400, "timeout.invalid"),
     ("PUT", MODE + "/desiredProperties/x", 1, 404, "things:feature.desiredProperty.notfound"),
     ("PUT", MODE + "/x", 1, 404, "api:not.found"),
     ("PUT", ROOM + "?condition=not(exists(thingId))", 1, 412, "things:condition.failed"),
@@ -323,6 +332,29 @@ def test_every_write_is_documented_once(site: Site) -> None:
     assert {"put", "patch", "get"} <= set(paths["/api/2/things/{thing_id}"])
     asked = [said["operationId"] for path in paths.values() for said in path.values()]
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("path, status", [
+    ("a/b", 201),
+    ("/a", 201),
+    ("a//b", 400),
+    ("a/", 400),
+    ("~0" * 64, 201),
+    ("~0" * 65, 400),
+    ("a~1b", 400),
+    ("a~b", 201),
+    ("a%09", 400),
+    ("/".join("a" * 8), 201),
+    ("/".join("a" * 9), 400),
+])  # fmt: skip
+def test_an_attributes_path_is_documented_as_it_is_checked(
+    site: Site, path: str, status: int
+) -> None:
+    put = site.app.openapi()["paths"][THING_PATH + "/attributes/{path}"]["put"]
+    (said,) = (each["schema"] for each in put["parameters"] if each["name"] == "path")
+    assert bool(re.search(said["pattern"], unquote(path))) is (status == 201)
+    answer = site.does("PUT", f"{THING}/attributes/{path}", json=1)
+    assert answer.status_code == status, answer.text
 
 
 BLINK = THING + "/inbox/messages/blink"

@@ -171,7 +171,8 @@ def test_a_value_that_is_done_is_wanted_again_once_the_device_reports_another() 
     ("put", "features/mode/desiredProperties/value/x", 3, "not_found"),
     ("patch", "features", {"mode": 3}, "invalid"),
     ("patch", "features", {"mode": {"x": 3}}, "invalid"),
-    ("put", "features/pressure/desiredProperties/value", 3, "not_found"),
+    ("put", "features/pressure/desiredProperties/value", 3, "no_feature"),
+    ("delete", "features/pressure/desiredProperties/value", None, "no_feature"),
     ("delete", "features/mode/desiredProperties", None, "not_found"),
     ("delete", "attributes/a", None, "not_found"),
     ("put", "policyId", "p", "not_found"),
@@ -193,6 +194,13 @@ def test_what_a_device_that_has_yet_to_come_takes_is_not_known() -> None:
     assert edited(twin, "put", path, "x").desired["features/anything/value"].value == "x"
     assert refused(twin, "put", path, []) == "invalid"
     assert refused(twin, "put", "features/A b/desiredProperties/value", 1) == "invalid"
+
+
+def test_a_wish_for_a_feature_that_a_device_may_have_is_taken_back() -> None:
+    path = "features/anything/desiredProperties"
+    twin = edited(Twin(TwinId("d-1"), epoch=1), "put", f"{path}/value", "x")
+    assert not edited(twin, "delete", path).desired
+    assert refused(twin, "delete", "features/other/desiredProperties") == "no_feature"
 
 
 def test_no_more_is_wanted_of_a_device_at_one_time_than_it_keeps() -> None:

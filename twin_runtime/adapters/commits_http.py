@@ -44,6 +44,7 @@ _REFUSALS = {
     "busy": (UNAVAILABLE, "things:thing.unavailable", "Ask again in a second."),
     "read_only": (403, "things:KIND.notmodifiable", "Write attributes or desiredProperties."),
     "not_found": (404, "things:KIND.notfound", "Read the thing to see what it has."),
+    "no_feature": (404, "things:feature.notfound", "Read the thing to see what it has."),
     "invalid": (400, "things:value.invalid", "docs/api.md says what may be written."),
     "too_large": (413, "things:thing.toolarge", "What is large is a blob: see docs/moves.md."),
     "too_many": (413, "things:thing.toolarge", "Delete what is done."),
@@ -149,15 +150,8 @@ def _refused(refused: Refused, wanted: effects.Request) -> HTTPException:
         return unmet("condition" if code == "condition" else "precondition", text)
     status, error, advice = _REFUSALS[code]
     if isinstance(wanted, Edit):
-        what = _lacking(wanted) if code == "not_found" else wanted.path
-        error = error.replace("KIND", kind_of(what))
+        error = error.replace("KIND", kind_of(wanted.path))
     refused_so = refusal(status, error, f"{text[:1].upper()}{text[1:]}.", advice)
     if status == UNAVAILABLE:
         refused_so.headers = {"Retry-After": "1"}
     return refused_so
-
-
-def _lacking(wanted: Edit) -> tuple[str, ...]:
-    """What there is not: what is to be deleted, or written, or the feature of a wish."""
-    is_wish = wanted.method != "delete" and wanted.path[3:] in ((), ("value",))
-    return ("features", "") if is_wish else wanted.path

@@ -27,7 +27,13 @@ def _object(about: str, properties: dict[str, _Schema]) -> _Schema:
     return {**said, "additionalProperties": False}
 
 
-_NUMBER: Final[_Schema] = {"type": "number", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
+# JSON Schema does not tell 1e20 from a whole number, so the first sentence is all it can hold to.
+_NUMBER: Final[_Schema] = {
+    "type": "number",
+    "minimum": -INTEGER_MAX,
+    "maximum": INTEGER_MAX,
+    "description": "Within 2^53 - 1; beyond it, only if written with a fraction or an exponent.",
+}
 _SCALARS: Final[list[_Schema]] = [
     _NUMBER,
     {"type": "boolean"},
@@ -35,6 +41,11 @@ _SCALARS: Final[list[_Schema]] = [
 ]
 _ANYTHING: Final[_Schema] = {"$ref": "#/components/schemas/Anything"}
 _NAMES: Final[_Schema] = {"pattern": rf"^[^/\x00-\x1f\x7f]{{1,{ATTRIBUTE_NAME_CHARS_MAX}}}$"}
+# A name in a pointer, where ~0 is a tilde, and ~1 would be a slash.
+_STEP: Final = rf"(?:[^/~\x00-\x1f\x7f]|~0|~(?![01])){{1,{ATTRIBUTE_NAME_CHARS_MAX}}}"
+ATTRIBUTE_PATH: Final[_Schema] = {
+    "pattern": f"^/?{_STEP}(?:/{_STEP}){{0,{ATTRIBUTE_DEPTH_MAX - 1}}}$"
+}
 ANYTHING: Final[_Schema] = {
     "description": f"Any JSON, at most {ATTRIBUTE_DEPTH_MAX} objects deep.",
     "anyOf": [

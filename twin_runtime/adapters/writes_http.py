@@ -17,9 +17,9 @@ An edge does all this (`commits_http.py`); the cloud forwards it to the owner (`
 
 from dataclasses import dataclass
 from re import compile as pattern
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
@@ -125,6 +125,11 @@ def conditions_of(request: Request) -> Conditions:
     )
 
 
+# These document; what is sent is checked with the rest of a write.
+AttributePath = Annotated[str, Path(json_schema_extra=bodies.ATTRIBUTE_PATH)]
+Subject = Annotated[str, Path(pattern=FEATURE_PATTERN)]
+
+
 @dataclass(frozen=True, slots=True)
 class Writes:
     """The handlers; what they are asked the `carrier` does."""
@@ -139,7 +144,7 @@ class Writes:
         """All attributes."""
         return await self._edit(request, thing_id, "attributes")
 
-    async def attribute(self, request: Request, thing_id: str, path: str) -> Response:
+    async def attribute(self, request: Request, thing_id: str, path: AttributePath) -> Response:
         """One attribute, or what is below it: a JSON pointer."""
         return await self._edit(request, thing_id, "attributes", *path_of(path))
 
@@ -176,7 +181,7 @@ class Writes:
     async def _edit(self, request: Request, thing_id: str, *path: str) -> Response:
         return await self.carrier.edit(request, thing_id, path, conditions_of(request))
 
-    async def command(self, request: Request, thing_id: str, subject: str) -> Response:
+    async def command(self, request: Request, thing_id: str, subject: Subject) -> Response:
         """Let the device obey a command, at most once and only in time."""
         if not _SUBJECT.fullmatch(subject):
             raise bad_value(f"{subject[:64]!r} is no command's name: use a-z, 0-9 and '_'")

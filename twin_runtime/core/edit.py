@@ -75,6 +75,8 @@ def _encoded(editable: Editable) -> bytes:
 
 
 def _edited(twin: Twin, wanted: Edit, wall_ms: int) -> Editable:
+    if wanted.method == "delete":
+        _check_feature(twin, wanted.path)
     _check_path(wanted.path)
     tree = _checked_tree(_changed(_tree(twin), wanted))
     attributes = _checked_attributes(tree.get("attributes", {}))
@@ -84,6 +86,15 @@ def _edited(twin: Twin, wanted: Edit, wall_ms: int) -> Editable:
         what = f"attributes and desired values would take {size} bytes"
         raise _No("too_large", f"{what}; at most {EDITED_BYTES_MAX}: write less, or remove some")
     return Editable(attributes, desired)
+
+
+def _check_feature(twin: Twin, path: tuple[str, ...]) -> None:
+    """What is below a feature that nobody knows is not there to be deleted."""
+    match path:
+        case ("features", name, "desiredProperties", *_):
+            declared = twin.shape.features if twin.shape is not None else {}
+            if not (name in declared or name in twin.features or path_to(name) in twin.desired):
+                raise _no_feature(name)
 
 
 def _check_path(path: tuple[str, ...]) -> None:
@@ -215,8 +226,12 @@ def _check_wish(shape: Shape | None, name: str, value: Any) -> None:
         return
     spec = shape.features.get(name)
     if spec is None:
-        raise _No("not_found", f"the device has no feature {name[:64]!r}")
+        raise _no_feature(name)
     if not spec.writable:
         raise _No("read_only", f"feature {name!r} is not writable: the device only reports it")
     if not accepts(spec.type, value):
         raise _No("invalid", f"feature {name!r} takes a {spec.type}, not {str(value)[:40]!r}")
+
+
+def _no_feature(name: str) -> _No:
+    return _No("no_feature", f"the device has no feature {name[:64]!r}")
