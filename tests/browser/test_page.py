@@ -143,6 +143,7 @@ def test_a_twin_that_is_moved_from_the_page_is_seen_to_arrive(browser: Browser, 
         page.get_by_label("To edge").select_option(target)
         page.get_by_role("button", name="Move").click()
         expect(fact(page, "Edge")).to_have_text(target)
+        expect(page.get_by_text(f"It moved to {target}.")).to_be_visible()
         expect(page.get_by_label("Its moves")).to_contain_text(f"now at {target}, was at {source}")
         page.get_by_role("link", name="Events").click()
         expect(
@@ -347,6 +348,8 @@ def test_a_chart_begins_with_the_past_that_its_edge_has_kept(
 def test_a_twin_that_does_not_exist_is_said_not_to(browser: Browser, site: str) -> None:
     with looking(browser, f"{site}#/twins/d-nowhere") as page:
         expect(page.get_by_text("There is no twin d-nowhere")).to_be_visible()
+        page.get_by_role("link", name="All twins there are").click()
+        expect(page.get_by_role("heading", name="Twins")).to_be_visible()
 
 
 # --- for everybody ---------------------------------------------------------------------------

@@ -108,9 +108,11 @@ def test_a_broken_answer_is_said_in_words_and_what_comes_after_it_is_read(
 ) -> None:
     answer, said = BROKEN[broken]
     with looking(browser, site) as page:
-        expect(page.locator("#link")).to_have_text("Live")
+        reports = page.locator(".totals div", has_text=re.compile("^Reports")).locator("dd").first
+        expect(reports).to_have_text(re.compile(r"\d"))
         page.route(re.compile("api/v1/edges$"), lambda route: route.fulfill(**answer))
         expect(page.locator("#link")).to_have_text("Disconnected")
+        expect(reports).to_have_text("–")  # nobody knows
         assert said in banner(page)
         assert "trying again by itself" in banner(page)
         page.unroute_all()

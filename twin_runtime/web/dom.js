@@ -38,7 +38,7 @@ export function replace(parent, ...children) {
 }
 
 // What a view says where it has nothing to show: empty, loading, error.
-export function notice(kind, title, text = "") {
+export function notice(kind, title, ...text) {
   return el("div", { className: "notice", "data-kind": kind },
-    el("p", { className: "notice-title" }, title), text ? el("p", {}, text) : null);
+    el("p", { className: "notice-title" }, title), text.some(Boolean) ? el("p", {}, text) : null);
 }

@@ -67,10 +67,11 @@ export function age(ms) {
   return "now";
 }
 
-// A time that was measured, to two digits.
+// A time that was measured, to two digits: 4.0 ms, 15 ms.
 export function shortly(seconds) {
   const [amount, unit] = seconds < 1 ? [1000 * seconds, "ms"] : [seconds, "s"];
-  return `${number(Number(amount.toPrecision(2)))}${SPACE}${unit}`;
+  const rounded = Number(amount.toPrecision(2));
+  return `${rounded >= 10 || rounded === 0 ? number(rounded) : rounded.toPrecision(2)}${SPACE}${unit}`;
 }
 
 export function duration(seconds) {

@@ -264,7 +264,7 @@ function timeText(share, counted) {
   return seconds === Infinity ? `over ${shortly(counted.at(-2)[0])}` : shortly(seconds);
 }
 
-const perSecond = (rate) => (rate === null ? "–" : `${number(Math.round(10 * rate) / 10)} /s`);
+const perSecond = (rate) => (rate === null ? "–" : `${rate < 100 ? rate.toFixed(1) : number(Math.round(rate))} /s`);
 const percent = (share) => (share === null ? "–" : `${number(Math.round(100 * share))} %`);
 function bytes(value) {
   const [amount, unit] = scaled(value, "B");

@@ -12,9 +12,15 @@ export function mover(id, fleet) {
     el("div", { className: "pair" }, el("label", { htmlFor: "target" }, "To edge"), target, button), answer);
   const element = el("section", { className: "panel", "aria-label": "Move" }, el("h2", {}, "Move it"), form);
 
+  let awaited = "";
+
   function draw() {
-    if (document.activeElement === target) return; // somebody is choosing
     const owner = fleet.twins.get(id)?.place?.owner;
+    if (awaited && owner === awaited) {
+      say(answer, `It moved to ${awaited}.`);
+      awaited = "";
+    }
+    if (document.activeElement === target) return; // somebody is choosing
     const edges = fleet.edges.filter(({ edge, state }) => edge !== owner && state === "serving").map(({ edge }) => edge);
     const key = edges.join(" ");
     button.disabled = edges.length === 0;
@@ -26,7 +32,8 @@ export function mover(id, fleet) {
   async function move() {
     const key = { "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` };
     const order = { twin: id, to: target.value };
-    await carriedOut(answer, `It moves to ${order.to}.`, () => authorised(() => write("POST", "/api/v1/moves", order, key)));
+    awaited = "";
+    if (await carriedOut(answer, `It moves to ${order.to}.`, () => authorised(() => write("POST", "/api/v1/moves", order, key)))) awaited = order.to;
   }
 
   return { element, draw };

@@ -56,7 +56,7 @@ class Totals {
   draw(fleet) {
     const counted = Object.fromEntries(CONDITIONS.map((condition) => [condition, 0]));
     for (const known of fleet.twins.values()) counted[conditionOf(known)] += 1;
-    const rate = fleet.reportsPerSecond();
+    const rate = fleet.link.state === "disconnected" ? null : fleet.reportsPerSecond();
     const there = fleet.edges.filter(({ presence }) => presence === "online").length;
     const [since_ms, span] = spanOf(fleet.events);
     const known = fleet.complete || fleet.twins.size > 0;
@@ -66,7 +66,8 @@ class Totals {
       .map(({ pause_s }) => pause_s).sort((a, b) => a - b);
     const failovers = recent.filter(({ kind }) => kind === "failover").length;
     this.#set("twins", "Twins", count(fleet.twins.size), fleet.refusedTwins ? "the first only; there are more" : "");
-    this.#set("live", "Live", count(counted.live), counted.never ? `${number(counted.never)} without a report` : "");
+    const others = [[counted.moving, "moving"], [counted.never, "without a report"]].filter(([amount]) => amount);
+    this.#set("live", "Live", count(counted.live), others.map(([amount, what]) => `${number(amount)} ${what}`).join(", "));
     this.#set("stale", "Stale", count(counted.stale), "late by three reports", counted.stale && "warn");
     this.#set("lost", "Devices lost", count(counted.lost), "signed off, or cut off", counted.lost && "bad");
     this.#set("rate", "Reports", rate === null ? "–" : number(Math.round(rate * 10) / 10), "a second, applied");

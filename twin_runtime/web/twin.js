@@ -69,7 +69,7 @@ function replaceOnce(parent, child) {
 
 function missing(fleet, id) {
   const shown = fleet.complete
-    ? notice("error", `There is no twin ${id.slice(0, 100)}`, "It may not have been heard of yet; the list of twins has all there are.")
+    ? notice("error", `There is no twin ${id.slice(0, 100)}`, "It may not have been heard of yet. ", el("a", { href: "#/twins" }, "All twins there are"))
     : notice("loading", "Reading the twin …");
   shown.dataset.key = String(fleet.complete);
   return shown;
