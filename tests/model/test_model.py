@@ -16,8 +16,8 @@ The eleven mistakes of the design, and where each is found:
     activation without its epoch check   activate_without_the_epoch_check         model
     a command obeyed without its fence   obey_commands_without_the_fence          simulation
 
-No edge gives commands yet, so there is nothing to explore; the simulation gives some in the
-name of edges. All eleven, and more, are canaries of the simulation as well.
+Commands are no part of the explored worlds; the simulation gives some in the name of edges. All
+eleven, and more, are canaries of the simulation as well.
 """
 
 import pytest

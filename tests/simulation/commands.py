@@ -1,7 +1,7 @@
 """Commands in the name of edges, and whether devices obey only those that they may.
 
-No edge gives commands by itself yet. Here one is given by whoever believes to own the twin, a
-deposed owner included, and an act says in its value at which epoch it was asked for.
+An edge gives one where somebody asks it over HTTP. Here one is given by whoever believes to own
+the twin, a deposed owner included, and an act says in its value at which epoch it was asked for.
 """
 
 from collections.abc import Sequence
