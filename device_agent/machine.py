@@ -194,7 +194,7 @@ class DeviceMachine:
         if not rows:
             return
         payload = messages.encode_window(self._epoch, self._outbox.mark.session, rows)
-        fx.sends.append(Send(topics.report(self._edge, self.twin), payload))
+        fx.sends.append(Send(topics.report(self._edge, self.twin), payload, again=again))
         if self._retry_due_s == NEVER:
             # Spread by id, so that a fleet that lost its edge does not return as one burst.
             self._retry_due_s = now.monotonic_s + self._retry_s * (1 + self._spread / 4)

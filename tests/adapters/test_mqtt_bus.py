@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -230,15 +231,13 @@ def test_a_refused_client_is_told_why(body: Connect, caplog: pytest.LogCaptureFi
     assert "not authori" in record.getMessage().lower()
 
 
-def test_a_connection_lost_while_it_connects_is_noticed_at_once_by_an_edge() -> None:
-    """aiomqtt notices nothing before the CONNACK, and waits for `BUS_TIMEOUT_S`."""
-
+def test_a_connection_lost_while_it_connects_is_noticed_at_once(body: Connect) -> None:
     async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.readexactly(CONNECT_BYTES)
 
     async def run() -> None:
         async with broker_that(hang_up) as port:
-            connect, attempts = counted(gmqtt_session)
+            connect, attempts = counted(body)
             bus = MqttBus("127.0.0.1", port, client_id="a", filters=["t"], session=connect)
             async with trying(bus) as heard:
                 await eventually(lambda: len(attempts) >= 3)
@@ -363,6 +362,55 @@ def test_a_burst_to_a_slow_reader_is_written_when_it_reads_on(
             assert [int(each[:5]) for each in a.payloads] == list(range(200))
 
     asyncio.run(run())
+
+
+def test_a_process_that_has_few_turns_carries_much_with_each(tmp_path: Path, body: Connect) -> None:
+    """As on a machine that is busy with others: a message a turn, and a fleet says no more."""
+
+    async def be_starved() -> None:
+        while True:
+            turns.append(time.sleep(0.01))  # noqa: ASYNC251 - the others have the CPU
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        async with rig_on("mosquitto", body, tmp_path) as rig, listening(rig.bus("a", ["t"])) as a:
+            starving = asyncio.create_task(be_starved())
+            await a.bus.publish([Send("t", b"%d" % each) for each in range(2_000)])
+            await a.messages_come(2_000)
+            starving.cancel()
+            assert a.payloads == [b"%d" % each for each in range(2_000)]
+            assert len(turns) < 100
+
+    turns: list[None] = []
+    asyncio.run(run())
+
+
+def test_what_was_sent_again_meanwhile_is_written_once(body: Connect) -> None:
+    """To a broker that reads nothing at first: 8 MB wait, and behind them 100 copies of a word."""
+
+    async def be_slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer)
+        await said.wait()
+        while piece := await reader.read(1024 * 1024):
+            heard.append(piece)
+            if b"the end" in piece[-64:]:
+                ended.set()
+
+    async def run() -> int:
+        async with broker_that(be_slow) as port:
+            bus = MqttBus("127.0.0.1", port, client_id="a", filters=[], session=body)
+            async with listening(bus):
+                await bus.publish([Send("t", bytes(16 * 1024))] * 512)
+                for _ in range(100):
+                    await bus.publish([Send("w", b"the word", again=True)])
+                await bus.publish([Send("t", b"the end")])
+                said.set()
+                await asyncio.wait_for(ended.wait(), WAIT_S)
+        return b"".join(heard).count(b"the word")
+
+    said, ended = asyncio.Event(), asyncio.Event()
+    heard: list[bytes] = []
+    assert asyncio.run(run()) == (1 if body is aiomqtt_session else 100)
 
 
 def test_what_was_sent_just_before_a_clean_close_arrives(

@@ -1,12 +1,21 @@
 """An MQTT session by aiomqtt: for devices and tools. It comes with the base install.
 
-Two things are done about how aiomqtt carries messages:
+Things that are done about how aiomqtt, and paho-mqtt below it, carry messages (versions
+2.5 and 2.1). A process that others keep from the CPU has few turns of its event loop, so
+what one turn carries is what it can do:
 
 - Receiving: it makes a task for each message that is taken from its queue. Its
   `queue_type` is public, so it gets one that keeps nothing and hands each message on.
-- Sending: its `publish` returns once the loop has written the packet. So a task of our
-  own waits for that, for some messages at a time, and what the broker does not take in
-  the meantime is bounded in bytes. A goodbye waits until all is written, for a moment.
+  And paho reads one packet in each turn; `_read_on` lets it read what has come.
+- Sending: its `publish` returns once the loop has written the packet, some turns later.
+  paho writes in order, so many messages are given to paho, and only the last of them by
+  that `publish`: it returns when all have left. What waits meanwhile is bounded in bytes,
+  and no repetition waits behind the copy it repeats (`core/outgoing.py`, decision 010).
+  A goodbye waits until all is written, for a moment.
+- Connecting: it does not notice a broker that hangs up before it has let us in, as one
+  does that misses a certificate, and waits. `_hear_early_loss` tells it.
+
+The last of each reaches behind aiomqtt's interface (`_client`, `_connected`).
 
 aiomqtt connects in a thread, which no cancellation reaches. So connecting is a task that
 is not cancelled with us: who gives up waits for it, for a moment, and closes what came of
@@ -18,9 +27,9 @@ import logging
 import math
 import socket
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aiomqtt
 from pydantic import SecretStr
@@ -36,12 +45,13 @@ from twin_runtime.adapters.mqtt_session import (
 from twin_runtime.core.effects import Message, Send
 from twin_runtime.core.errors import Unavailable
 from twin_runtime.core.limits import (
+    ARRIVALS_AT_ONCE_MAX,
     BUS_TIMEOUT_S,
     GOODBYE_S,
     KEEPALIVE_S,
-    OUTGOING_BYTES_MAX,
-    OUTGOING_TASKS_MAX,
+    OUTGOING_AT_ONCE_MAX,
 )
+from twin_runtime.core.outgoing import Outgoing
 
 _NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 # What the libraries would say of a lost connection the bus says, once and in words.
@@ -54,8 +64,7 @@ class AiomqttSession:
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
-        self._out: deque[Send] = deque()
-        self._out_bytes = 0
+        self._out = Outgoing()
         self._more = asyncio.Event()
         self._closing = False
         name = f"bus {client.identifier}"
@@ -76,15 +85,10 @@ class AiomqttSession:
             subscribing.cancel()
 
     def publish(self, sends: Sequence[Send]) -> int:
-        dropped = 0
-        for send in sends:
-            if self._out_bytes + _size(send) > OUTGOING_BYTES_MAX or self.lost.done():
-                dropped += 1
-            else:
-                self._out.append(send)
-                self._out_bytes += _size(send)
+        if self.lost.done():
+            return len(sends)
         self._more.set()
-        return dropped
+        return sum(not self._out.put(send) for send in sends)
 
     async def until_lost(self) -> str:
         ended, _ = await asyncio.wait(
@@ -115,20 +119,19 @@ class AiomqttSession:
                 self._more.clear()
                 while self._out:
                     await self._write_some()
-        except* aiomqtt.MqttError as errors:
-            why = str(errors.exceptions[0])
+        except aiomqtt.MqttError as error:
+            why = str(error)
         return why
 
     async def _write_some(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(len(self._out), OUTGOING_TASKS_MAX)):
-                send = self._out.popleft()
-                self._out_bytes -= _size(send)
-                # For ever: a broker that does not read is found out by the keepalive.
-                writing = self._client.publish(
-                    send.topic, send.payload, 0, send.retain, timeout=math.inf
-                )
-                group.create_task(writing, name="publish")
+        """Give the first of what waits to paho, and return when all of that is written."""
+        *first, last = self._out.take(OUTGOING_AT_ONCE_MAX)
+        paho = self._client._client  # noqa: SLF001 - see the module's docstring
+        for send in first:
+            paho.publish(send.topic, send.payload, 0, send.retain)
+        # For ever: a broker that does not read is found out by the keepalive.
+        await self._client.publish(last.topic, last.payload, 0, last.retain, timeout=math.inf)
+        self._out.left()
 
 
 @asynccontextmanager
@@ -157,14 +160,15 @@ async def aiomqtt_session(
 
 
 async def _connected(connecting: asyncio.Task[aiomqtt.Client], *, over_tls: bool) -> None:
-    """Return when the broker has accepted us. aiomqtt does not notice one that hangs up before
-    that, as one does that misses a certificate: it waits."""
+    """Return when the broker has accepted us."""
     try:
         async with asyncio.timeout(BUS_TIMEOUT_S):
             await asyncio.shield(connecting)
     except TimeoutError:
         why = f"no answer within {BUS_TIMEOUT_S:g} s"
         raise Unavailable(lost_before_let_in(why, over_tls=over_tls)) from None
+    except _LostEarly as early:
+        raise Unavailable(lost_before_let_in(str(early), over_tls=over_tls)) from None
 
 
 def _new_client(
@@ -174,7 +178,8 @@ def _new_client(
     password: SecretStr | None,
 ) -> aiomqtt.Client:
     will = subscriber.will
-    return aiomqtt.Client(
+    counted = _Counted(deliver)
+    client = aiomqtt.Client(
         subscriber.host,
         subscriber.port,
         identifier=subscriber.client_id,
@@ -187,9 +192,59 @@ def _new_client(
         timeout=BUS_TIMEOUT_S,
         socket_options=(_NO_DELAY,),
         tls_context=tls,
-        queue_type=_handing_to(deliver),
+        queue_type=_handing_to(counted),
         logger=_library_log,
     )
+    _read_on(client, counted)
+    _hear_early_loss(client)
+    return client
+
+
+class _Counted:
+    """`deliver`, and how often it was called."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self.times = 0
+
+    def __call__(self, message: Message) -> None:
+        self.times += 1
+        self._deliver(message)
+
+
+def _read_on(client: aiomqtt.Client, arrived: _Counted) -> None:
+    """Let paho read until nothing comes, instead of one packet for each turn of the loop."""
+    paho = client._client  # noqa: SLF001 - see the module's docstring
+    read_one = paho.loop_read
+
+    def read() -> int:
+        for _ in range(ARRIVALS_AT_ONCE_MAX - 1):
+            before = arrived.times
+            code = read_one()
+            if arrived.times == before:
+                return code
+        return read_one()
+
+    paho.loop_read = read  # type: ignore[method-assign,assignment]
+
+
+class _LostEarly(aiomqtt.MqttError):
+    """The broker hung up before it had let us in."""
+
+
+def _hear_early_loss(client: aiomqtt.Client) -> None:
+    paho = client._client  # noqa: SLF001 - see the module's docstring
+    tell = paho.on_disconnect
+    assert tell is not None, "aiomqtt listens"
+
+    def on_disconnect(*args: Any) -> None:
+        tell(*args)
+        connected = client._connected  # noqa: SLF001 - see the module's docstring
+        if not connected.done():
+            connected.set_exception(_LostEarly("the connection was lost"))
+            connected.exception()  # heard, also where nobody waits for it any more
+
+    paho.on_disconnect = on_disconnect
 
 
 def _handing_to(deliver: Deliver) -> type[asyncio.Queue[aiomqtt.Message]]:
@@ -201,10 +256,6 @@ def _handing_to(deliver: Deliver) -> type[asyncio.Queue[aiomqtt.Message]]:
             deliver(Message(item.topic.value, item.payload))
 
     return Arrivals
-
-
-def _size(send: Send) -> int:
-    return len(send.topic) + len(send.payload)
 
 
 async def _until_lost(client: aiomqtt.Client) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from twin_runtime.core import topics
 from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.messages import BlobRef
 
@@ -280,11 +281,13 @@ Write = Put | Delete | Append
 
 
 class Send(NamedTuple):
-    """Publish `payload` on `topic` after the commit; it may be lost."""
+    """Publish `payload` on `topic` after the commit; it may be lost. `again`: it says what those
+    before it on its topic said, as far as that matters, so those that have not left need not."""
 
     topic: str
     payload: bytes
     retain: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,9 +376,9 @@ class Effects:
         """Count a message that cannot be used, and say why: of a batch only the first for
         each code, since a flood of lines holds up whoever writes them."""
         if ("rejects_total", error.code) not in self.counts:
-            where = error.pointer or "the whole message"
+            where, about = error.pointer or "the whole message", topics.named(topic)
             text = f"refused {topic[:_TOPIC_CHARS_MAX]}: {error.message} at {where} ({error.code})"
-            self.notes.append(Note("warning", text))
+            self.notes.append(Note("warning", text, about.twin, about.edge))
         self.count("rejects_total", error.code)
 
     def wake_by(self, delay_s: float) -> None:
