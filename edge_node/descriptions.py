@@ -56,7 +56,7 @@ class Descriptions:
             text = (
                 f"the Thing Description of {twin.twin} has {len(payload)} bytes: only HTTP has it"
             )
-            fx.notes.append(Note("warning", text))
+            fx.notes.append(Note("warning", text, twin=twin.twin))
 
     def begin_again(self) -> None:
         """Say all of it again."""

@@ -1,5 +1,8 @@
 """Effects add up: counts are summed, the earliest wish to be woken wins."""
 
+import pytest
+
+from twin_runtime.core import topics
 from twin_runtime.core.effects import Effects
 from twin_runtime.core.errors import MalformedMessage
 
@@ -37,3 +40,21 @@ def test_g7_a_flood_of_refused_messages_is_counted_and_logged_in_a_line_for_each
         "it is wrong at /a (bad_id)",
     ]
     assert max(len(note.text) for note in fx.notes) < 250
+
+
+@pytest.mark.parametrize(
+    "topic, twin, edge",
+    [
+        (topics.report("e-1", "d-1"), "d-1", "e-1"),
+        (topics.twin("d-1"), "d-1", ""),
+        (topics.status("d-1"), "d-1", ""),
+        (topics.event("e-1"), "", "e-1"),
+        ("dt/v1/up/e-1/../report", "", ""),
+    ],
+)
+def test_the_note_of_a_refused_message_is_about_whom_its_topic_names(
+    topic: str, twin: str, edge: str
+) -> None:
+    fx = Effects()
+    fx.refuse(topic, MalformedMessage("not_json", "it is wrong"))
+    assert [(note.twin, note.edge) for note in fx.notes] == [(twin, edge)]

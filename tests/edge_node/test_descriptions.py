@@ -90,6 +90,7 @@ def test_a_description_larger_than_a_packet_is_left_to_http() -> None:
     fx = after_a_second(edge, described(1, Description(features=features)))
     assert said(fx) == []
     assert "only HTTP has it" in fx.notes[-1].text
+    assert fx.notes[-1].twin == "d-1"
 
 
 def test_where_nobody_reaches_the_edge_nothing_is_described() -> None:

@@ -129,6 +129,14 @@ def parse(topic: str) -> Topic:
     raise MalformedMessage("bad_topic", f"{topic[:120]!r} is not a topic of {PREFIX}")
 
 
+def named(topic: str) -> Topic:
+    """As `parse`; of what is no topic of ours, one that names nobody."""
+    try:
+        return parse(topic)
+    except MalformedMessage:
+        return Topic("")
+
+
 def parse_blob(topic: str) -> BlobTopic:
     """Return the parts of a topic under `BLOB_PREFIX`, or raise `MalformedMessage`
     (`bad_topic`, `bad_id`)."""
