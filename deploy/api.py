@@ -38,7 +38,12 @@ class Unreachable(click.ClickException):
     exit_code = 3
 
 
-def _checked_api(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def checked_api(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Refuse what no client could call."""
+    if value is None:
+        return None
     if not value.startswith(("http://", "https://")):
         raise click.BadParameter(f"{value!r} is not a URL: write it like {API_DEFAULT}")
     return value.rstrip("/")
@@ -53,7 +58,7 @@ def reads_the_api(command: Command) -> Command:
         default=API_DEFAULT,
         show_default=True,
         show_envvar=True,
-        callback=_checked_api,
+        callback=checked_api,
         metavar="URL",
         help="Where an edge or the cloud serves HTTP.",
     )(command)

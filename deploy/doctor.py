@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deploy.api import checked_api
 from deploy.doctor_finding import Finding
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
               help="What proves our name to it, if it asks for that.")  # fmt: skip
 @click.option("--key-file", type=_FILE, default=None, help="The key of that certificate.")
 @click.option("--mosquitto", type=_FILE, default=None, help="A Mosquitto configuration to read.")
-@click.option("--api", default="", metavar="URL", help="An edge's or the cloud's HTTP.")
+@click.option("--api", default=None, metavar="URL", callback=checked_api,
+              help="An edge's or the cloud's HTTP.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(
     *,
     folders: tuple[Path, ...],
     bus: str,
     mosquitto: Path | None,
-    api: str,
+    api: str | None,
     as_json: bool,
     **tls: Path | None,
 ) -> None:
@@ -62,7 +64,7 @@ def doctor(
     if bus:
         findings += asyncio.run(doctor_broker.check_broker(_broker(bus, tls)))
     if api:
-        findings += doctor_api.check_api(api.rstrip("/"))
+        findings += doctor_api.check_api(api)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -193,7 +193,8 @@ async def _itself(broker: _Broker) -> list[Finding]:
 
 
 def _drops(known: Mapping[str, str]) -> Finding:
-    found = ", ".join(f"{name} {value}" for name, value in known.items())
+    named = (value if name == "version" else f"{name} {value}" for name, value in known.items())
+    found = ", ".join(named)
     if known.get("dropped", "0") == "0":
         return Finding("broker itself", found)
     costs = "messages dropped since its start were sent again by whoever said them"

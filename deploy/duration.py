@@ -13,6 +13,9 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, least_s: float = 0.0) -> None:
+        self._least_s = least_s
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -21,4 +24,7 @@ class Duration(click.ParamType[float]):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
         if not found:
             self.fail(f"{value!r} is not a duration: write 30s, 2m or 1.5h", param, ctx)
-        return float(found[1]) * _UNITS_S[found[2]]
+        seconds = float(found[1]) * _UNITS_S[found[2]]
+        if seconds < self._least_s:
+            self.fail(f"{value!r} is too short: {self._least_s:g}s at least", param, ctx)
+        return seconds

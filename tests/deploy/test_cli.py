@@ -86,6 +86,12 @@ def test_a_duration_is_a_number_with_its_unit(text: str, seconds: float) -> None
     assert Duration().convert(text, None, None) == seconds
 
 
+def test_a_duration_that_is_too_short_is_said_so() -> None:
+    ended = CliRunner().invoke(main, ["chaos", "run", "--every", "0s"])
+    assert ended.exit_code == USAGE
+    assert "'0s' is too short: 1s at least" in ended.stderr
+
+
 def test_every_command_says_what_it_does() -> None:
     assert [name for name, command in main.commands.items() if not command.help] == []
     assert CliRunner().invoke(main, ["--help"]).exit_code == 0
