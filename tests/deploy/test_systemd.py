@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 DITEN = Path(sys.executable).with_name("diten")
 HEREDOC = re.MULTILINE | re.DOTALL
-EXPOSURE_MAX = 1.5  # of 10; without a filter of system calls, a user of its own or the like it is more
+EXPOSURE_MAX = 1.5  # of 10; without its filter of system calls, or a user of its own, it is more
 ANSWERED_S = 30.0
 BEATS_WAITING_MAX = 20  # what a datagram socket holds before its reader looks is less
 EDGE = 'id = "e-1"\ndata_dir = "{folder}"\n[bus]\nport = 1\n[http]\nport = 0\n'
