@@ -68,6 +68,17 @@ def test_a_blob_is_wanted_until_the_last_twin_refers_to_another() -> None:
     assert [each.sha256 for each in asked(blobs)] == [name(2)]
 
 
+def test_a_blob_of_two_names_is_let_go_with_the_last_of_them() -> None:
+    blobs = Blobs()
+    blobs.refer("d-1", {"model": ref(1), "spare": ref(1)})
+    blobs.refer("d-1", {"model": ref(1)})
+    assert blobs.wants(name(1))
+    blobs.refer("d-1", {"model": ref(1), "spare": ref(1)})
+    blobs.refer("d-1", {})
+    assert not blobs.wants(name(1))
+    assert asked(blobs) == []
+
+
 def test_what_did_not_come_is_asked_for_again_ever_more_rarely() -> None:
     blobs = Blobs()
     blobs.refer("d-1", {"model": ref(1)})

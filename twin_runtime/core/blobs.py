@@ -49,9 +49,10 @@ class Blobs:
                 self._due.set(ref.sha256, 0.0)
             self._twins.setdefault(ref.sha256, {})[twin] = None
         still = {ref.sha256 for ref in refs.values()}
-        for ref in before.values():
-            if ref.sha256 not in still:
-                self._refers_no_more(twin, ref.sha256)
+        was = dict.fromkeys(ref.sha256 for ref in before.values())  # once, whatever its names
+        for sha256 in was:
+            if sha256 not in still:
+                self._refers_no_more(twin, sha256)
 
     def of(self, twin: str) -> Mapping[str, BlobRef]:
         """What a twin refers to, by name."""
