@@ -337,15 +337,10 @@ def test_every_write_is_documented_once(site: Site) -> None:
 @pytest.mark.parametrize("path, status", [
     ("a/b", 201),
     ("/a", 201),
-    ("a//b", 400),
-    ("a/", 400),
     ("~0" * 64, 201),
-    ("~0" * 65, 400),
-    ("a~1b", 400),
-    ("a~b", 201),
-    ("a%09", 400),
     ("/".join("a" * 8), 201),
-    ("/".join("a" * 9), 400),
+    ("a%09", 400),
+    ("a/b%7F", 400),
 ])  # fmt: skip
 def test_an_attributes_path_is_documented_as_it_is_checked(
     site: Site, path: str, status: int

@@ -8,8 +8,10 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies
 
+from twin_runtime.core.limits import ATTRIBUTE_DEPTH_MAX
 from twin_runtime.core.scalar import INTEGER_MAX
 
+DEPTH_MAX = ATTRIBUTE_DEPTH_MAX - 3  # a path may lead below two names
 SENTENCES = {
     "rql": [
         "exists(thingId)",
@@ -28,15 +30,15 @@ for name, sentences in SENTENCES.items():
 
 @schemathesis.hook
 def filter_case(_: Any, case: schemathesis.Case[Any]) -> bool:
-    """Of the two ways to say when, one; no fraction that is larger than a whole number may be,
-    which is taken, in an attribute: OpenAPI has no word for either."""
+    """Of the two ways to say when, one; nothing nested deeper than an attribute may be, which is
+    refused, and no fraction that is larger than a whole number may be, which is taken: OpenAPI
+    has no word for these."""
     times = [name for name in case.query or {} if name.startswith("at-historical-")]
-    return len(times) < 2 and not _has_large_fraction(case.body)
+    return len(times) < 2 and _is_plain(case.body, DEPTH_MAX)
 
 
-def _has_large_fraction(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_large_fraction, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_large_fraction, value))
-    return isinstance(value, float) and abs(value) > INTEGER_MAX
+def _is_plain(value: Any, depth: int) -> bool:
+    if isinstance(value, dict | list):
+        below = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_is_plain(each, depth - 1) for each in below)
+    return not isinstance(value, float) or abs(value) <= INTEGER_MAX
