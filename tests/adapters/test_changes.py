@@ -48,6 +48,28 @@ def test_what_is_shown_again_as_it_was_is_no_change() -> None:
     followed(body)
 
 
+def test_what_is_shown_again_after_the_ring_has_gone_on_is_no_change_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes_module, "STREAM_RING_ROWS_MAX", 10)
+
+    async def body(changes: Changes) -> None:
+        with changes.listening():
+            changes.take([("d-quiet", b"1")])
+            for n in range(30):
+                changes.take([("d-busy", b"%d" % n)])
+                await until(lambda n=n: changes.newest == n + 2)  # type: ignore[misc]
+            assert "d-quiet" in changes.missed(0)[0]
+            changes.take([("d-quiet", b"1"), ("d-busy", b"30")])
+            await until(lambda: changes.newest == 33)
+            assert [change.twin for change in changes.after(31)] == ["d-busy"]
+            changes.take([("d-quiet", None), ("d-quiet", b"1")])
+            await until(lambda: changes.newest == 35)
+            assert [change.body for change in changes.after(33)] == [None, b"1"]
+
+    followed(body)
+
+
 def test_of_a_flood_the_newest_of_each_twin_comes_in_order() -> None:
     async def body(changes: Changes) -> None:
         with changes.listening():

@@ -18,7 +18,7 @@ mean something within one life of the process only: another begins to count anew
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -71,6 +71,7 @@ class Changes:
         self._ring: list[Change] = []
         self._ring_bytes = 0
         self._last: dict[str, int] = {}  # each twin's newest change, in their order
+        self._said: dict[str, int] = {}  # the hash of its body, which the ring soon forgets
         self._counted = 0
         self._waiting: list[_Taken] = []
         self._collapse_at = STREAM_WAITING_MAX
@@ -98,7 +99,7 @@ class Changes:
             since_s = asyncio.get_running_loop().time() - self._left_s
             if since_s > STREAM_KEPT_S:
                 self._keeping = False
-                self._ring, self._ring_bytes, self._last = [], 0, {}
+                self._ring, self._ring_bytes, self._last, self._said = [], 0, {}, {}
         return self._keeping
 
     @property
@@ -187,17 +188,13 @@ class Changes:
     def _keep(self, taken: _Taken) -> None:
         number, twin, shown = taken
         body = None if shown is None else self._render_one(shown)
-        if self._is_newest(twin, body):
+        if self._said.get(twin) == hash(body):
             return  # an owner repeats what it has said
+        self._said[twin] = hash(body)
         self._ring.append(Change(number, twin, body))
         self._ring_bytes += len(body or b"")
         self._last.pop(twin, None)
         self._last[twin] = self.newest = number
-
-    def _is_newest(self, twin: str, body: bytes | None) -> bool:
-        number = self._last.get(twin, 0)
-        at = bisect_left(self._ring, number, key=_number)
-        return self._ring[at : at + 1] == [Change(number, twin, body)]
 
     def _trim(self) -> None:
         """Give up the oldest, a tenth more than must be: it moves all that stay."""
@@ -214,6 +211,7 @@ class Changes:
         if len(self._last) > 2 * len(self.view) + STREAM_RING_ROWS_MAX:
             # Most of them are gone: whoever is so far behind begins anew.
             self._last = {change.twin: change.number for change in self._ring}
+            self._said = {twin: self._said[twin] for twin in self._last}
             self._kept_from = self._cut
 
     async def _wake(self) -> None:
