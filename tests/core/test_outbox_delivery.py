@@ -6,6 +6,7 @@ owner may be deposed at any moment: the next one begins from the cloud's checkpo
 old one goes on acknowledging whoever still speaks to it.
 """
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -227,5 +228,6 @@ class Delivery(RuleBasedStateMachine):
         assert self.outbox.applied is None or not self.outbox.outstanding
 
 
+@pytest.mark.timeout(300)  # 10 s of CPU time
 def test_g2_every_stored_report_arrives_once_and_in_order() -> None:
-    run_state_machine_as_test(Delivery, settings=settings(max_examples=100, stateful_step_count=60))
+    run_state_machine_as_test(Delivery, settings=settings(max_examples=500, stateful_step_count=60))
