@@ -163,12 +163,22 @@ def test_what_was_measured_is_shown_beside_its_bar_and_its_date(
         rows = figures.locator("tbody tr")
         expect(rows).to_have_text(
             [
-                re.compile(r"^api/page0.38\ss≤ 1\ssmet19(69|70)-\d\d-\d\d .*of 5 loads$"),
-                re.compile(r"^api/edit2\ss≤ 1\ssnot met19"),
-                re.compile(r"^api/row–≤ 1\ssnot measured19"),
+                re.compile(r"^api/page0.38\ss≤\s1\ssmet19(69|70)-\d\d-\d\d .*of 5 loads$"),
+                re.compile(r"^api/edit2\ss≤\s1\ssnot met19"),
+                re.compile(r"^api/row–≤\s1\ssnot measured19"),
             ]
         )
         assert too_faint(page) == []
+        wordy = {"unit": "of stop-and-copy", "bar": "<= 1.2e+04", "against": "8 twins"}
+        named = "move/pause with blobs"
+        keep(rig.cloud.folder, {"name": named, "value": 12345.0, "met": True, **wordy}, 1)
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.reload()
+        expect(rows.last).to_contain_text("12,345\u00a0of stop-and-copy")
+        expect(rows.last).to_contain_text("≤\u00a012,000\u00a0of stop-and-copy")
+        heads = figures.locator("tbody th")
+        heights = heads.evaluate_all("all => all.map(({ offsetHeight }) => offsetHeight)")
+        assert max(heights) < 2 * min(heights), "a name has a line of its own"
         kept_at.write_text("half of it")
         page.reload()
         expect(figures).to_contain_text("The figures could not be read")

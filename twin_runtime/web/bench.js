@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { el, mark, notice, replace } from "./dom.js";
-import { moment, withUnit } from "./format.js";
+import { moment, SPACE, withUnit } from "./format.js";
 
 const COLUMNS = ["Target", "Measured", "Bar", "", "When", "Against"];
 const RIGHT = new Set(["Measured", "Bar"]);
@@ -33,6 +33,12 @@ function row({ name, value, unit, bar, met, against, measured_ms }) {
   mark(verdict, "tone", met ? "" : "warn");
   return el("tr", {}, el("th", { scope: "row" }, name),
     el("td", { className: "right" }, value === null ? "–" : withUnit(value, unit)),
-    el("td", { className: "right" }, withUnit(bar.replace("<=", "≤").replace(">=", "≥"), unit)),
+    el("td", { className: "right" }, barText(bar, unit)),
     verdict, el("td", { className: "when" }, moment(measured_ms)), el("td", { className: "quiet" }, against));
+}
+
+// `<= 1.2e+04` as `≤ 12,000 ms`.
+function barText(bar, unit) {
+  const [sign, limit] = bar.split(" ");
+  return `${{ "<=": "≤", ">=": "≥" }[sign]}${SPACE}${withUnit(Number(limit), unit)}`;
 }
