@@ -84,7 +84,7 @@ def test_g7_copies_do_not_wait_behind_each_other(fleets: tuple[Fleet, Fleet]) ->
     assert copying.waiting > 10 * fleet.waiting  # or this test shows nothing
 
 
-def test_g5_an_overload_ends_soon_after_its_cause(fleets: tuple[Fleet, Fleet]) -> None:
+def test_g7_an_overload_ends_soon_after_its_cause(fleets: tuple[Fleet, Fleet]) -> None:
     fleet, copying = fleets
     assert fleet.steps_to_recover * STEP_S < 2.0
     assert copying.steps_to_recover > 10 * fleet.steps_to_recover

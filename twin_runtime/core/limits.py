@@ -66,10 +66,10 @@ CONNECTION_LASTING_S = 2 * RECONNECT_LAST_S
 FILTERS_PER_PACKET_MAX = 1_000
 # What may wait for a slow broker: 80,000 reports, several seconds of its full rate.
 OUTGOING_BYTES_MAX = 16 * 1024 * 1024
-# Messages written or read by a device in one turn of its event loop: 10 ms, and 5. A process
-# that has few turns, because others have the CPU, has to do with each what it can.
+# Messages that a device writes in one turn of its event loop, in 10 ms: a process that has
+# few turns, because others have the CPU, has to do with each what it can.
 OUTGOING_AT_ONCE_MAX = 512
-ARRIVALS_AT_ONCE_MAX = 256
+ARRIVALS_AT_ONCE_MAX = 256  # and reads in one turn, in 5 ms
 GOODBYE_S = 0.5  # to a broker that hears it takes a millisecond; to one that does not, this
 CLOSE_ATTEMPT_S = 2.0  # four such waits, at most, are one goodbye
 CLOSE_ATTEMPTS_MAX = 3  # one of which is lost to `wait_for` before Python 3.12
