@@ -364,6 +364,17 @@ def test_a_batch_is_bounded_and_its_rest_comes_with_the_next() -> None:
     assert [len(batch) for batch in machine.batches] == [BATCH_EVENTS_MAX, BATCH_EVENTS_MAX, 1]
 
 
+def test_what_waits_for_the_machine_can_be_counted() -> None:
+    async def body() -> None:
+        inbox = Inbox()
+        await inbox.put([message("a"), message("b"), message("c")])
+        assert inbox.waiting == 3
+        inbox.take(2)
+        assert inbox.waiting == 1
+
+    asyncio.run(body())
+
+
 def test_two_batches_are_at_least_the_linger_apart_so_that_they_share_a_commit() -> None:
     memory, machine, inbox = Memory(), Echo(), Inbox()
 

@@ -108,6 +108,11 @@ class Inbox:
                 pass
 
     @property
+    def waiting(self) -> int:
+        """How many events have come and were not taken."""
+        return len(self._events)
+
+    @property
     def stopping(self) -> bool:
         """Whether a stop was asked for that is not handled yet."""
         return any(isinstance(event, Stopping) for event in self._events)

@@ -18,8 +18,9 @@ def test_a_full_inbox_keeps_the_oldest_and_counts_the_rest() -> None:
     inbox.put([message(1)])
     inbox.put([message(2), message(3), message(4)])
     inbox.put([message(5)])
-    assert inbox.drops == 2
+    assert (inbox.drops, inbox.waiting) == (2, 3)
     assert inbox.take() == [message(1), message(2), message(3)]
+    assert inbox.waiting == 0
     assert inbox.take() == []
     inbox.put([message(6)])
     assert inbox.take() == [message(6)]

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.rig import Rig, metric, running
+from tests.system.rig import Rig, get, metric, running
 from tests.system.witness import PREFIX
 
 pytestmark = pytest.mark.system
@@ -110,6 +110,7 @@ def test_g9_nonsense_on_every_topic_ends_no_process_and_makes_none_grow(tmp_path
         assert {name: size for name, size in grown.items() if size > GROWTH_BYTES_MAX} == {}
         for server in (rig.edges[0], rig.cloud):
             assert metric(server, "diten_rejects_total") > ROUNDS * len(payloads)
+            assert 'diten_queue_backlog{kind="events"}' in get(server, "/metrics").text
         counts = rig.drain()
         found = rig.stop()
         said = "".join(process.said() for process in processes.values())

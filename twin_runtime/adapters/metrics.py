@@ -67,7 +67,7 @@ METRICS: tuple[Declared, ...] = (
         "gauge",
         "What waits here for its turn, by what it is.",
         "kind",
-        ("requests", "jobs"),
+        ("requests", "jobs", "events"),
     ),
     Declared("stream_readers", "gauge", "Readers that follow changes as they happen."),
     Declared(

@@ -70,6 +70,11 @@ class MqttBus:
         return max(self._connections - 1, 0)
 
     @property
+    def waiting(self) -> int:
+        """How many events have come and were not taken."""
+        return self._inbox.waiting + self._early.waiting
+
+    @property
     def inbox_drops(self) -> int:
         return self._inbox.drops + self._early.drops
 

@@ -108,7 +108,10 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
         bus, files = _bus(service, config), BlobFiles(folder / "blobs")
         readings = {**_bus_readings(bus), **_blob_readings(files), **machine.readings()}
         changes = Changes(view, lambda shown: to_json(thing_of(shown.document(), config.site)))
-        readings |= _own_readings(health, folder, changes) | _backlog(questions, jobs)
+        readings |= {
+            **_own_readings(health, folder, changes),
+            "queue_backlog": lambda: _backlog(questions, jobs, inbox, bus),
+        }
         recorder = metrics.ServiceMetrics(readings, view, lambda: clock.now().wall_ms)
         app = things_http.things_app(
             *(view, health, recorder.render, config.site),
@@ -210,8 +213,11 @@ def _blob_readings(files: BlobFiles) -> dict[str, metrics.Reading]:
     return {"blobs_held": lambda: len(files), "blob_bytes_held": lambda: files.bytes_held}
 
 
-def _backlog(questions: Questions, jobs: JobProcess) -> dict[str, metrics.Reading]:
-    return {"queue_backlog": lambda: {"requests": questions.waiting, "jobs": jobs.waiting}}
+def _backlog(
+    questions: Questions, jobs: JobProcess, inbox: Inbox, bus: mqtt_bus.MqttBus
+) -> dict[str, float]:
+    events = inbox.waiting + bus.waiting
+    return {"requests": questions.waiting, "jobs": jobs.waiting, "events": events}
 
 
 def _bus_readings(bus: mqtt_bus.MqttBus) -> dict[str, metrics.Reading]:

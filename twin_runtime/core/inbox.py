@@ -27,6 +27,11 @@ class Inbox:
         self._bytes_max = bytes_max
         self.drops = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many events have come and were not taken."""
+        return len(self._events)
+
     def put(self, messages: Iterable[Event]) -> None:
         """Keep what there is room for, in order, and count the rest."""
         for message in messages:
