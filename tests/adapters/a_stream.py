@@ -30,11 +30,12 @@ class Committed:
     level_m: float = 0.0
     note: str = ""
     known_wall_ms: int | None = None
+    epoch: int = 1
 
     def document(self) -> dict[str, Any]:
         return {
             "twin": self.twin,
-            "epoch": 1,
+            "epoch": self.epoch,
             "revision": self.revision,
             "reported_wall_ms": 0,
             "attributes": {"note": self.note} if self.note else {},

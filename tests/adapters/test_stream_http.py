@@ -34,6 +34,22 @@ def test_each_change_is_one_event_with_the_whole_thing_and_a_rising_id() -> None
     asyncio.run(body())
 
 
+def test_a_state_comes_once_and_a_twin_that_moved_again_with_its_next_epoch() -> None:
+    async def body() -> None:
+        async with served(Committed("d-1", 1)) as site, site.reading() as events:
+            await next_mark(events)
+            for epoch in (1, 1, 2, 2):  # each owner says it, and repeats it
+                site.show(Committed("d-1", 2, epoch=epoch))
+            site.show(Committed("d-1", 2, level_m=0.5, epoch=2))  # a live value
+            seen = await next_events(events, 3)
+            states = [(event.data["epoch"], event.data["_revision"]) for event in seen]
+            assert states == [(1, 2), (2, 2), (2, 2)]
+            levels = [event.data["features"]["level_m"]["properties"]["value"] for event in seen]
+            assert levels == [0.0, 0.0, 0.5]
+
+    asyncio.run(body())
+
+
 def test_the_same_path_without_that_accept_is_a_read() -> None:
     async def body() -> None:
         async with served(Committed("d-1", 1)) as site:
