@@ -11,7 +11,7 @@ from tests.system.rig import Rig, running, wait_for
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.system,
-    pytest.mark.nightly,  # five hundred reports a second are not for two cores that test other things
+    pytest.mark.nightly,  # two cores that test other things have none for 500 reports/s
     pytest.mark.timeout(300),
 ]
 
