@@ -19,7 +19,6 @@ from deploy.chaos_page import page
 from deploy.system_file import read_system
 
 REFRESH_S = 0.25
-EVERY_S_MIN = 0.05
 SEED_MAX = 2**31 - 1
 
 
@@ -42,7 +41,7 @@ async def run_chaos(
     logging.getLogger("diten.bus").setLevel(logging.ERROR)  # a broker that is gone is no news here
     choice = choose(read_system(data_dir), faults, roles)
     chosen = random.randint(0, SEED_MAX) if seed is None else seed
-    plan = Plan(data_dir, duration, max(every, EVERY_S_MIN), moves_per_s, chosen, choice)
+    plan = Plan(data_dir, duration, every, moves_per_s, chosen, choice)
     async with _telling() as (say, follow):
         for reason in choice.left_out:
             say(f"left out: {reason}")

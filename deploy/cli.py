@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,11 @@ def up(
     """Run a whole system on this machine: broker, cloud, edges and devices."""
     from deploy.laptop import Laptop
     from deploy.plan import Plan
+    from deploy.progress import say
     from deploy.summary import print_summary
     from twin_runtime.adapters.process import exit_code
 
     summary: dict[str, Any] = {}
-
-    def say(text: str) -> None:
-        click.echo(text, err=as_json)
 
     async def body() -> None:
         plan = Plan(
@@ -76,7 +75,7 @@ def up(
             devices=devices if devices is not None else 20 if mobility else 0,
             **options,
         )
-        summary.update(await Laptop(plan, say).run())
+        summary.update(await Laptop(plan, partial(say, err=as_json)).run())
 
     code = exit_code(body)
     if summary:

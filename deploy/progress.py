@@ -9,6 +9,14 @@ from contextlib import asynccontextmanager
 REFRESH_S = 0.25
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """A line for people, above the bar if there is one: rich stands in for both streams then,
+    which `click.echo` looks behind."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 @asynccontextmanager
 async def progress(duration_s: float | None) -> AsyncIterator[None]:
     """Show a bar while the body runs, if it has a length and somebody can see it."""
@@ -29,7 +37,9 @@ async def _show(duration_s: float) -> None:
 
     columns = (TextColumn("running"), BarColumn(), TimeRemainingColumn())
     began_s = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    shared = sys.stdout.isatty()  # else it is a file's, and none of the terminal's
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task("running", total=duration_s)
         while True:
             bar.update(task, completed=time.monotonic() - began_s)

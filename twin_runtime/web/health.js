@@ -267,6 +267,8 @@ function timeText(share, counted) {
 const perSecond = (rate) => (rate === null ? "–" : `${rate < 100 ? rate.toFixed(1) : number(Math.round(rate))} /s`);
 const percent = (share) => (share === null ? "–" : `${number(Math.round(100 * share))} %`);
 function bytes(value) {
+  if (value === null) return "–";
   const [amount, unit] = scaled(value, "B");
-  return value === null ? "–" : `${amount < 1000 ? Number(amount.toPrecision(3)) : number(amount)} ${unit}`;
+  const rounded = Number(amount.toPrecision(3));
+  return `${rounded && rounded < 1000 ? rounded.toPrecision(3) : number(rounded)} ${unit}`;
 }
