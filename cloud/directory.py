@@ -106,14 +106,14 @@ class Directory:
             fx.count("twins_refused_total")
             fx.notes.append(Note("error", text, twin=twin))
             return
-        edge = self.edges.least_loaded()
-        if edge is None:
+        if (edge := self.edges.least_loaded()) is None:
             if len(self._homeless) < TWINS_PER_CLOUD_MAX:
                 self._homeless[twin] = None
             return
         self._give(twin, ownership.create(edge), now, fx)
         self.events.add("created", now, fx, twin=twin, to=edge)
-        fx.notes.append(Note("info", f"{twin} is new: its twin is created on {edge}", twin, edge))
+        text, epoch = f"{twin} is new: its twin is created on {edge}", self.placements[twin].epoch
+        fx.notes.append(Note("info", text, twin, edge, epoch))
 
     def _house(self, now: Now, fx: Effects) -> None:
         """There may be an edge now for those who came when there was none."""

@@ -69,6 +69,11 @@ def test_devices_heard_of_before_any_edge_get_their_twins_with_the_first() -> No
     assert [order.twin for order in orders(fx) if isinstance(order, Activate)] == ["d-1", "d-2"]
 
 
+def test_the_log_says_of_a_new_twin_where_it_is_and_at_which_epoch() -> None:
+    (note,) = World("e-1").online("d-1").notes
+    assert (note.level, note.twin, note.edge, note.epoch) == ("info", "d-1", "e-1", 1)
+
+
 def test_a_full_directory_creates_no_more_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_directory, "TWINS_PER_CLOUD_MAX", 1)
     world = owning("d-1")
