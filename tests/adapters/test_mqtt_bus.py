@@ -369,7 +369,8 @@ def test_a_process_that_has_few_turns_carries_much_with_each(tmp_path: Path, bod
 
     async def be_starved() -> None:
         while True:
-            turns.append(time.sleep(0.01))  # noqa: ASYNC251 - the others have the CPU
+            time.sleep(0.01)  # noqa: ASYNC251 - others have the CPU
+            turns.append(1)
             await asyncio.sleep(0)
 
     async def run() -> None:
@@ -381,7 +382,7 @@ def test_a_process_that_has_few_turns_carries_much_with_each(tmp_path: Path, bod
             assert a.payloads == [b"%d" % each for each in range(2_000)]
             assert len(turns) < 100
 
-    turns: list[None] = []
+    turns: list[int] = []
     asyncio.run(run())
 
 
