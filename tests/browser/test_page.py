@@ -59,6 +59,7 @@ def test_the_overview_counts_twins_and_edges_and_draws_the_site(
         expect(total(page, "Live")).to_have_text("12")
         expect(total(page, "Edges there")).to_have_text("2 of 2")
         expect(page.get_by_role("img", name=re.compile("12 twins and 2 edges"))).to_be_visible()
+        expect(page.get_by_role("img", name=re.compile("red"))).to_have_count(0)
         expect(page.locator("#link")).to_have_text("Live")
 
 
@@ -77,6 +78,7 @@ def test_devices_that_die_are_shown_as_lost_and_shown_again_when_they_return(
         expect(total(page, "Devices lost")).to_have_text("0")
         rig.kill("d-agent")
         expect(total(page, "Devices lost")).to_have_text("12")
+        expect(page.get_by_role("img", name=re.compile(r"12 lost \(red\)"))).to_be_visible()
         rig.start("d-agent")
         expect(total(page, "Devices lost")).to_have_text("0")
         expect(total(page, "Live")).to_have_text("12")

@@ -17,6 +17,7 @@ const MARGIN = 40;
 const ROOM = 0.08; // around the site, of its size
 const LINES_MAX = 200; // beyond, lines hide more than they show
 const MOVED_MS = 4_000;
+const COLOURS = [["lost", "red"], ["moving", "blue"], ["stale", "amber"]];
 const DRAWN = ["live", "never", "stale", "moving", "lost"]; // the last is on top
 const PICK_PX = 14;
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -31,6 +32,7 @@ export class SiteMap {
   #fleet;
   #layers = new Map();
   #moved = new Map(); // twin → when it came to where it is
+  #coloured = []; // how many are in which colour, in words
   #placed = []; // [twin, x, y] in the drawing's unit
   #chosen = null; // a twin's id
   #bounds = "";
@@ -124,6 +126,8 @@ export class SiteMap {
       paths[conditionOf(known)].push(`M${x.toFixed(1)} ${y.toFixed(1)}h0`);
     }
     for (const [condition, layer] of this.#layers) layer.setAttribute("d", paths[condition].join(""));
+    this.#coloured = COLOURS.filter(([condition]) => paths[condition].length)
+      .map(([condition, colour]) => `${number(paths[condition].length)} ${condition} (${colour})`);
   }
 
   #owners(edges, toDrawing) {
@@ -152,7 +156,8 @@ export class SiteMap {
   #describe(twins, edges) {
     const without = this.#fleet.twins.size - twins;
     const rest = without ? `; ${number(without)} have no position` : "";
-    say(this.legend, `${number(twins)} twins and ${number(edges)} edges${rest}. `
+    const coloured = this.#coloured.length ? `${this.#coloured.join(", ")}. ` : "";
+    say(this.legend, `${number(twins)} twins and ${number(edges)} edges${rest}. ${coloured}`
       + (twins > LINES_MAX ? "Choose a dot to see its twin." : "A line leads to the edge that owns a twin; a ring is a twin that has just moved."));
     this.drawing.setAttribute("aria-label", `Site map: ${this.legend.textContent}`);
   }
