@@ -98,6 +98,12 @@ def test_what_is_put_is_read_with_the_tag_that_was_answered(site: Site) -> None:
     assert site.does("GET", ROOM).status_code == 404
 
 
+def test_when_all_attributes_are_deleted_the_devices_own_stays(site: Site) -> None:
+    site.does("PUT", ROOM, json="north")
+    assert site.does("DELETE", THING + "/attributes").status_code == 204
+    assert set(site.does("GET", THING + "/attributes").json()) == {"description"}
+
+
 def test_the_cloud_is_answered_with_the_whole_twin(site: Site) -> None:
     for status in (201, 200):
         put = site.does("PUT", ROOM, json={"name": status}, headers={"Accept": TWIN_TYPE})
