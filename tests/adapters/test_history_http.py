@@ -72,9 +72,17 @@ def test_fields_select_of_the_past_too(edge: LoggedEdge) -> None:
     assert answer.json() == {"_revision": 7}
 
 
+def test_a_condition_is_on_what_the_thing_was_then(edge: LoggedEdge) -> None:
+    as_of_7 = f"{THING}?at-historical-revision=7&condition=eq(_revision,7)"
+    assert asked(edge, as_of_7).json()["_revision"] == 7
+    as_of_8 = f"{THING}?at-historical-revision=8&condition=eq(_revision,7)"
+    assert asked(edge, as_of_8).status_code == 412
+
+
 @pytest.mark.parametrize(
     "query, status, said",
     [
+        ("at-historical-revision=1&condition=eq(", 400, "expected"),
         ("at-historical-revision=100000", 404, "not known here"),
         ("at-historical-timestamp=2001-01-01T00:00:00Z", 404, "not known here"),
         ("at-historical-revision=-1", 400, "no number"),

@@ -1,9 +1,9 @@
 """HTTP for the past: things as they were, and the values of a feature as rows.
 
     GET /api/2/things/{id}[/{path}]?at-historical-revision=N   or ?at-historical-timestamp=T
-        the thing, or a part of it, as it was; `fields` as for reads. `Historical-Granularity`
-        says whether that is exact: `revision` at an edge, `checkpoint` at the cloud, whose
-        answer is the last checkpoint until then
+        the thing, or a part of it, as it was; `fields` and `condition` as for reads (of what it
+        was then). `Historical-Granularity` says whether that is exact: `revision` at an edge,
+        `checkpoint` at the cloud, whose answer is the last checkpoint until then
     GET /api/v1/twins/{id}/history?feature=f
         `from`, `to`: a span of time; `limit`, `cursor`: a page of it, or else `points`: so many
         rows that look the same in a chart
@@ -31,7 +31,7 @@ from starlette.types import Scope
 from twin_runtime.adapters.ditto_http import Json, Said, bad_query, no_part, no_thing, refusal
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.adapters.openapi_also import AlsoRoute
-from twin_runtime.adapters.reading import body, fields_asked, text_parameter
+from twin_runtime.adapters.reading import body, check_condition, fields_asked, text_parameter
 from twin_runtime.core.limits import (
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
@@ -147,6 +147,7 @@ class _PastStates:
         if document is None:
             raise _not_kept(thing_id, at)
         thing, path = thing_of(document, self.site), path_of(request.path_params.get("path", ""))
+        check_condition(query.get("condition"), thing)
         part = part_of(thing, path)
         if part is ABSENT:
             raise no_part(thing, path)

@@ -173,6 +173,12 @@ def condition_asked(text: str) -> Expression:
         raise malformed(error) from None
 
 
+def check_condition(text: str | None, thing: Mapping[str, Any]) -> None:
+    """Answer 412 unless what is asked of a thing holds, if anything is."""
+    if text is not None and not condition_asked(text)(thing):
+        raise unmet("condition", "the condition does not hold")
+
+
 def body(part: Any, fields: Fields) -> bytes:
     """What `fields` selects of `part`, as JSON; of what has nothing of it, an empty object."""
     if fields:
@@ -195,5 +201,4 @@ def _check(wanted: Wanted, thing: Mapping[str, Any], tag: str | None) -> None:
     """Answer 412 unless the thing is as it is wanted."""
     if wanted.if_match is not None and not is_match(wanted.if_match, tag):
         raise unmet("precondition", f"If-Match is not {tag or 'met by what is not there'}")
-    if wanted.condition is not None and not condition_asked(wanted.condition)(thing):
-        raise unmet("condition", "the condition does not hold")
+    check_condition(wanted.condition, thing)
