@@ -38,4 +38,7 @@ def _is_foreign(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None or headers.get("sec-fetch-site") in _OWN:
         return False
-    return urlsplit(origin).netloc != headers.get("host")
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:  # no address at all, such as `http://[`
+        return True
