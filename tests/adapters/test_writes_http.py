@@ -347,6 +347,8 @@ def test_every_write_is_documented_once(site: Site) -> None:
     ("/".join("a" * 8), 201),
     ("a%09", 400),
     ("a/b%7F", 400),
+    ("a%C2%9B31m", 400),
+    ("a%C2%A0", 201),
 ])  # fmt: skip
 def test_an_attributes_path_is_documented_as_it_is_checked(
     site: Site, path: str, status: int

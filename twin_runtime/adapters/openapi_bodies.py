@@ -40,9 +40,9 @@ _SCALARS: Final[list[_Schema]] = [
     {"type": "string", "maxLength": STRING_CHARS_MAX},
 ]
 _ANYTHING: Final[_Schema] = {"$ref": "#/components/schemas/Anything"}
-_NAMES: Final[_Schema] = {"pattern": rf"^[^/\x00-\x1f\x7f]{{1,{ATTRIBUTE_NAME_CHARS_MAX}}}$"}
+_NAMES: Final[_Schema] = {"pattern": rf"^[^/\x00-\x1f\x7f-\x9f]{{1,{ATTRIBUTE_NAME_CHARS_MAX}}}$"}
 ATTRIBUTE_PATH: Final[_Schema] = {
-    "pattern": r"^[^\x00-\x1f\x7f]+$",
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
     "description": f"a JSON pointer: names of 1 to {ATTRIBUTE_NAME_CHARS_MAX} characters",
 }
 ANYTHING: Final[_Schema] = {

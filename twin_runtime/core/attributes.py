@@ -47,7 +47,7 @@ def _problem_of_names(value: Iterable[str]) -> str:
 
 def _is_name(name: str) -> bool:
     """Whether a path of the API can name it, and a terminal does not obey it."""
-    plain = all(char != "/" and char >= " " and char != "\x7f" for char in name)
+    plain = all(char != "/" and not "\x7f" <= char <= "\x9f" and char >= " " for char in name)
     return 1 <= len(name) <= ATTRIBUTE_NAME_CHARS_MAX and plain and is_text(name)
 
 
