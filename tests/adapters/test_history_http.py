@@ -79,9 +79,22 @@ def test_a_condition_is_on_what_the_thing_was_then(edge: LoggedEdge) -> None:
     assert asked(edge, as_of_8).status_code == 412
 
 
+@pytest.mark.parametrize("part", ["", "/features/level_m/properties/value"])
+def test_the_past_has_the_tags_of_what_it_was_then(edge: LoggedEdge, part: str) -> None:
+    as_of_7, as_of_8 = (f"{THING}{part}?at-historical-revision={number}" for number in (7, 8))
+    tag = asked(edge, as_of_7).headers["ETag"]
+    assert part or tag == '"rev:1.7"'
+    known = asked(edge, as_of_7, **{"If-None-Match": tag})
+    assert (known.status_code, known.headers["Historical-Granularity"]) == (304, "revision")
+    assert asked(edge, as_of_8, **{"If-None-Match": tag}).status_code == 200
+    assert asked(edge, as_of_7, **{"If-Match": tag}).status_code == 200
+    assert asked(edge, as_of_8, **{"If-Match": tag}).status_code == 412
+
+
 @pytest.mark.parametrize(
     "query, status, said",
     [
+        ("at-historical-revision=1&fields=(", 400, "expected"),
         ("at-historical-revision=1&condition=eq(", 400, "expected"),
         ("at-historical-revision=100000", 404, "not known here"),
         ("at-historical-timestamp=2001-01-01T00:00:00Z", 404, "not known here"),

@@ -1,9 +1,9 @@
 """HTTP for the past: things as they were, and the values of a feature as rows.
 
     GET /api/2/things/{id}[/{path}]?at-historical-revision=N   or ?at-historical-timestamp=T
-        the thing, or a part of it, as it was; `fields` and `condition` as for reads (of what it
-        was then). `Historical-Granularity` says whether that is exact: `revision` at an edge,
-        `checkpoint` at the cloud, whose answer is the last checkpoint until then
+        the thing, or a part of it, as it was; `fields`, `condition` and entity tags as for
+        reads (of what it was then). `Historical-Granularity` says whether that is exact:
+        `revision` at an edge, `checkpoint` at the cloud: the last one until then
     GET /api/v1/twins/{id}/history?feature=f
         `from`, `to`: a span of time; `limit`, `cursor`: a page of it, or else `points`: so many
         rows that look the same in a chart
@@ -28,10 +28,10 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.types import Scope
 
-from twin_runtime.adapters.ditto_http import Json, Said, bad_query, no_part, no_thing, refusal
+from twin_runtime.adapters.ditto_http import Json, Said, bad_query, no_thing, refusal
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.adapters.openapi_also import AlsoRoute
-from twin_runtime.adapters.reading import body, check_condition, fields_asked, text_parameter
+from twin_runtime.adapters.reading import text_parameter, wanted_by
 from twin_runtime.core.limits import (
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
@@ -42,7 +42,7 @@ from twin_runtime.core.limits import (
     HISTORY_SKEW_S,
 )
 from twin_runtime.core.recorded import Page, Position, Recorded, thinned
-from twin_runtime.core.thing import ABSENT, part_of, path_of, thing_of
+from twin_runtime.core.thing import path_of
 
 _REVISION = "at-historical-revision"
 _TIMESTAMP = "at-historical-timestamp"
@@ -137,21 +137,17 @@ class _PastStates:
 
     async def thing(self, request: Request) -> Response:
         """A thing, or a part of it, as it was."""
-        thing_id, query = request.path_params["thing_id"], request.query_params
-        fields = fields_asked(query.get("fields"))
+        thing_id, wanted = request.path_params["thing_id"], wanted_by(request)
         shown = self.view.get(thing_id.removeprefix(f"{self.site}:"))
         if shown is None:
             raise no_thing(thing_id)
-        rebuild, when, at = self._asked(query)
+        rebuild, when, at = self._asked(request.query_params)
         document = await asyncio.to_thread(rebuild, shown, when)
         if document is None:
             raise _not_kept(thing_id, at)
-        thing, path = thing_of(document, self.site), path_of(request.path_params.get("path", ""))
-        check_condition(query.get("condition"), thing)
-        part = part_of(thing, path)
-        if part is ABSENT:
-            raise no_part(thing, path)
-        return Json(body(part, fields), headers={"Historical-Granularity": self.states.granularity})
+        path = path_of(request.path_params.get("path", ""))
+        headers = {"Historical-Granularity": self.states.granularity}
+        return wanted.answer(document, self.site, path, headers)
 
     def _asked(
         self, query: Mapping[str, str]

@@ -75,10 +75,42 @@ class Shown(Protocol):
 class Wanted(NamedTuple):
     """What a request says beside the path."""
 
-    fields: str | None = None
-    condition: str | None = None
-    if_match: str | None = None
-    if_none_match: str | None = None
+    fields: Fields
+    condition: str | None
+    if_match: str | None
+    if_none_match: str | None
+
+    def answer(
+        self, document: dict[str, Any], site: str, path: tuple[str, ...], headers: dict[str, str]
+    ) -> Response:
+        """What stands at `path` of a thing of `site`, as far as it is wanted."""
+        thing = thing_of(document, site)
+        part = part_of(thing, path)
+        tag = _tag(document, path, part)
+        self._check(thing, tag)
+        if tag is None:
+            raise no_part(thing, path)
+        headers = {"ETag": tag, **headers}
+        if self.if_none_match is not None and not is_none_match(self.if_none_match, tag):
+            return Response(status_code=304, headers=headers)
+        return Json(body(part, self.fields), headers=headers)
+
+    def _check(self, thing: Mapping[str, Any], tag: str | None) -> None:
+        """Answer 412 unless the thing is as it is wanted."""
+        if self.if_match is not None and not is_match(self.if_match, tag):
+            raise unmet("precondition", f"If-Match is not {tag or 'met by what is not there'}")
+        if self.condition is not None and not condition_asked(self.condition)(thing):
+            raise unmet("condition", "the condition does not hold")
+
+
+def wanted_by(request: Request) -> Wanted:
+    """What is documented as `WANTED`, of this request; 400 if its fields cannot be read."""
+    headers = request.headers
+    tags = headers.get("if-match"), headers.get("if-none-match")
+    if not request.scope["query_string"]:
+        return Wanted({}, None, *tags)
+    query = request.query_params
+    return Wanted(fields_asked(query.get("fields")), query.get("condition"), *tags)
 
 
 # FastAPI would take longer to hand over these four than the rest of an answer takes.
@@ -102,22 +134,12 @@ class Things:
 
     def answer(self, request: Request, thing_id: str, *path: str) -> Response:
         """What stands at `path` of a thing, as far as it is wanted."""
-        wanted = _wanted_by(request)
-        fields = fields_asked(wanted.fields)
+        wanted = wanted_by(request)
         shown = self.shown(thing_id)
-        document = shown.document()
-        thing = thing_of(document, self.site)
-        part = part_of(thing, path)
-        tag = _tag(document, path, part)
-        _check(wanted, thing, tag)
-        if tag is None:
-            raise no_part(thing, path)
-        headers = {"ETag": tag, **self._age(shown)}
+        headers = self._age(shown)
         if not path:
             headers["Vary"] = "Accept"  # which may ask for its description instead
-        if wanted.if_none_match is not None and not is_none_match(wanted.if_none_match, tag):
-            return Response(status_code=304, headers=headers)
-        return Json(body(part, fields), headers=headers)
+        return wanted.answer(shown.document(), self.site, path, headers)
 
     def shown(self, thing_id: str) -> Shown:
         """The twin of a thing, or 404."""
@@ -145,16 +167,6 @@ class Things:
         return {"Age": str(max(self.wall_ms() - shown.known_wall_ms, 0) // 1000)}
 
 
-def _wanted_by(request: Request) -> Wanted:
-    """What is documented as `WANTED`, of this request."""
-    headers = request.headers
-    tags = headers.get("if-match"), headers.get("if-none-match")
-    if not request.scope["query_string"]:
-        return Wanted(None, None, *tags)
-    query = request.query_params
-    return Wanted(query.get("fields"), query.get("condition"), *tags)
-
-
 def fields_asked(text: str | None) -> Fields:
     """The selector that a request has (None: all is wanted), or 400."""
     if text is None:
@@ -173,12 +185,6 @@ def condition_asked(text: str) -> Expression:
         raise malformed(error) from None
 
 
-def check_condition(text: str | None, thing: Mapping[str, Any]) -> None:
-    """Answer 412 unless what is asked of a thing holds, if anything is."""
-    if text is not None and not condition_asked(text)(thing):
-        raise unmet("condition", "the condition does not hold")
-
-
 def body(part: Any, fields: Fields) -> bytes:
     """What `fields` selects of `part`, as JSON; of what has nothing of it, an empty object."""
     if fields:
@@ -195,10 +201,3 @@ def _tag(document: Mapping[str, Any], path: tuple[str, ...], part: Any) -> str |
     if not path:
         return thing_tag(document)
     return None if part is ABSENT else part_tag(part)
-
-
-def _check(wanted: Wanted, thing: Mapping[str, Any], tag: str | None) -> None:
-    """Answer 412 unless the thing is as it is wanted."""
-    if wanted.if_match is not None and not is_match(wanted.if_match, tag):
-        raise unmet("precondition", f"If-Match is not {tag or 'met by what is not there'}")
-    check_condition(wanted.condition, thing)
