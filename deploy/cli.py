@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 from functools import partial
 from io import TextIOWrapper
@@ -19,7 +20,18 @@ from deploy.paper_command import paper
 from deploy.twin_commands import twin
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Interruptible(click.Group):
+    """Ctrl-C ends a command without a word, as it ends any other program."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)  # below the terminal's ^C
+            ctx.exit(128 + signal.SIGINT)
+
+
+@click.group(cls=_Interruptible, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diten")
 def main() -> None:
     """Digital twins for the edge: no acknowledged update is ever lost."""
