@@ -36,7 +36,7 @@ def papers() -> list[Path]:
         if (path := ROOT / name).is_dir()
     ]
     pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
-    return sorted(page for page in pages if "node_modules" not in page.parts)
+    return sorted(page for page in pages if not {"node_modules", ".venv"} & set(page.parts))
 
 
 def name_of(path: Path) -> str:
