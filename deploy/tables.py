@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from twin_runtime.core.printable import printable
+
 # UCUM's codes where a person writes something else.
 SYMBOLS = {"1": "", "Cel": "°C", "By": "B", "By/s": "B/s", "Ohm": "Ω", "dB[mW]": "dBm"}
 _PREFIXED = frozenset({"B", "B/s", "Hz", "W", "J"})
@@ -104,7 +106,7 @@ def heading(thing: Thing, now_ms: int) -> str:
     description = thing["attributes"].get("description", {})
     parts = [thing["thingId"]]
     if title := description.get("title"):
-        parts.append(title)
+        parts.append(printable(title))
     if position := description.get("position"):
         parts.append(f"at {' / '.join(value_text(metres) for metres in position.values())} m")
     parts.append(f"revision {thing['_revision']}, reported {reported_text(thing, now_ms)}")
@@ -166,7 +168,7 @@ def value_text(value: Any) -> str:
         case float():
             return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.4g}"
         case _:
-            return str(value)
+            return printable(str(value))
 
 
 def scaled(value: Any, unit: str) -> tuple[Any, str]:
@@ -211,7 +213,12 @@ def unit_of(thing: Thing, feature: str) -> str:
     """The unit the device declared for `feature`, as people write it."""
     declared = thing["attributes"].get("description", {}).get("features", {})
     unit: str = declared.get(feature, {}).get("unit", "")
-    return SYMBOLS.get(unit, unit)
+    return symbol_of(unit)
+
+
+def symbol_of(unit: str) -> str:
+    """A unit as people write it."""
+    return printable(SYMBOLS.get(unit, unit))
 
 
 def _values_text(thing: Thing) -> str:
@@ -238,4 +245,4 @@ def _desired_text(feature: Mapping[str, Any]) -> str:
 
 def _why(feature: Mapping[str, Any]) -> str:
     reason = feature.get("desiredState", {}).get("reason")
-    return f": {reason}" if reason else ""
+    return f": {printable(reason)}" if reason else ""

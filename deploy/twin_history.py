@@ -19,11 +19,11 @@ from deploy.api import answer, api_client, reads_the_api, send
 from deploy.duration import Duration
 from deploy.tables import (
     QUALITY_STYLES,
-    SYMBOLS,
     aligned,
     is_number,
     print_table,
     scaled,
+    symbol_of,
     value_text,
 )
 from deploy.twin_id import TwinId, name_of
@@ -110,8 +110,7 @@ def _all(client: "httpx.Client", twin: str, query: dict[str, Any]) -> Iterator[R
 
 def _thinned(client: "httpx.Client", twin: str, query: dict[str, Any]) -> _Past:
     page = _asked(client, twin, {**query, "points": HISTORY_POINTS_MAX})
-    unit = page["unit"]
-    return _Past(SYMBOLS.get(unit, unit), page["rows"])
+    return _Past(symbol_of(page["unit"]), page["rows"])
 
 
 def _asked(client: "httpx.Client", twin: str, query: dict[str, Any]) -> Any:

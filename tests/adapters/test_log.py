@@ -12,7 +12,7 @@ import logging
 from twin_runtime.adapters.log import configure_log, log_notes
 from twin_runtime.core.effects import Note
 configure_log("e-1")
-log_notes([Note("info", "hello"), Note("error", "two\\nlines, 100%")])
+log_notes([Note("info", "hello"), Note("error", "two\\nlines\\x1b[2J, 100%")])
 log_notes([Note("warning", "e-1: halts"), Note("warning", "e-12: halts")])
 log_notes([Note("info", "d-7: moves", twin="d-7", epoch=3), Note("info", "x" * 100_000)])
 logging.getLogger("diten.bus").warning("no connection to %s", "it")
@@ -40,7 +40,7 @@ def logged(kind: str = "") -> list[str]:
 def test_an_event_is_one_line_on_stderr() -> None:
     hello, broken, *_ = logged()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z e-1 info: hello", hello)
-    assert broken.endswith("Z e-1 error: two | lines, 100%")
+    assert broken.endswith("Z e-1 error: two | lines\\x1b[2J, 100%")
 
 
 def test_a_line_says_its_name_once() -> None:
@@ -57,7 +57,7 @@ def test_as_a_service_each_line_is_an_object_that_says_who_when_and_how_grave() 
     hello, broken, *_ = structured()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", hello.pop("ts"))
     assert hello == {"level": "info", "service": "e-1", "edge": "e-1", "message": "hello"}
-    assert (broken["level"], broken["message"]) == ("error", "two\nlines, 100%")
+    assert (broken["level"], broken["message"]) == ("error", "two\nlines\x1b[2J, 100%")
 
 
 def test_a_line_can_be_found_by_the_twin_and_the_epoch_it_is_about() -> None:

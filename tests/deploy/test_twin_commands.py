@@ -51,11 +51,13 @@ class Committed:
     reported_wall_ms: int = field(default_factory=lambda: round(time.time() * 1000))
     value: Any = 21.53125
     quality: str = "good"
+    title: str = "Greenhouse"
+    unit: str = "Cel"
     desired: dict[str, Any] = field(default_factory=dict)
     known_wall_ms: int | None = None
 
     def document(self) -> dict[str, Any]:
-        feature = {"type": "number", "unit": "Cel"}
+        feature = {"type": "number", "unit": self.unit}
         state = {
             "value": self.value,
             "observed_ms": self.reported_wall_ms - 120_500,
@@ -68,7 +70,7 @@ class Committed:
             "revision": self.revision,
             "reported_wall_ms": self.reported_wall_ms,
             "description": {
-                "title": "Greenhouse",
+                "title": self.title,
                 "features": {"temperature_c": feature},
                 "position": {"x_m": 1.5, "y_m": 2.0, "z_m": 0.0},
             },
@@ -165,6 +167,20 @@ def test_get_prints_values_with_their_units_and_ages() -> None:
     assert heading.startswith("home:d-1 · Greenhouse · at 1.5 / 2 / 0 m · revision 1, reported ")
     assert header.split() == ["FEATURE", "VALUE", "UNIT", "OBSERVED", "QUALITY", "DESIRED"]
     assert feature.split() == ["temperature_c", "21.53", "°C", "2", "min", "ago", "good", "19"]
+
+
+def test_what_a_device_says_moves_no_cursor() -> None:
+    wish = {"value": "\x1b[8m", "number": 1, "state": "rejected", "reason": "no\x1b[2J"}
+    hostile = Committed(
+        "d-1", value="\x1b]0;x\x07", title="a\x1b[1A", unit="\x9b1A", quality="uncertain",
+        desired={"features/temperature_c/value": wish},
+    )  # fmt: skip
+    with served(hostile) as api:
+        for command in (["ls"], ["get", "d-1"]):
+            said = diten_twin(*command, "--api", api).stdout
+            assert r"\x1b]0;x\x07" in said
+            assert all(line.isprintable() for line in said.splitlines()), said
+    assert all(word in said for word in (r"a\x1b[1A", r"no\x1b[2J", r"\x9b1A", r"\x1b[8m"))
 
 
 def test_get_as_json_prints_the_thing_unrounded() -> None:

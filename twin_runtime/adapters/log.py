@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 from twin_runtime.core.effects import Note
 from twin_runtime.core.limits import LOG_TEXT_CHARS_MAX
+from twin_runtime.core.printable import printable
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _ABOUT = ("twin", "edge", "epoch")
@@ -70,7 +71,8 @@ class _OneLine(logging.Formatter):
         self._identity = identity
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        text = " | ".join(_said(record, self._identity)[:LOG_TEXT_CHARS_MAX].splitlines())
+        lines = _said(record, self._identity)[:LOG_TEXT_CHARS_MAX].splitlines()
+        text = " | ".join(map(printable, lines))
         return f"{_moment(record)} {self._identity} {record.levelname.lower()}: {text}"
 
 
