@@ -4,13 +4,15 @@ import json
 import os
 import sys
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from device_agent.choice import open_source
 from device_agent.config import DeviceConfig
 from device_agent.fleet import FleetMachine
-from device_agent.machine import DeviceMachine
+from device_agent.former import FormerDevice
+from device_agent.machine import DESCRIPTION_ROW, DeviceMachine
 from device_agent.sources import Source
 from twin_runtime.adapters.aiomqtt_session import aiomqtt_session
 from twin_runtime.adapters.bus_tls import tls_context
@@ -25,7 +27,7 @@ from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Act, Acted, Put, Send
 from twin_runtime.core.errors import InvalidConfiguration
 from twin_runtime.core.limits import DEVICES_PER_PROCESS_MAX
-from twin_runtime.core.messages import Status
+from twin_runtime.core.messages import Description, Status
 from twin_runtime.ports import Clock, Ports, Store
 from twin_runtime.shell import Inbox
 
@@ -50,11 +52,12 @@ async def run_device(config: DeviceConfig) -> None:
     clock = SystemClock()
     with open_data_dir(config.data_dir) as folder:
         store = SqliteStore(folder / "device.sqlite", {})
-        source = open_source(config.source, config.id, _started_ms(store, clock), clock)
-        machine = _fleet(config, source, store.store_id)
+        started_ms, known = _found(store, clock)
+        source = open_source(config.source, config.id, started_ms, clock)
+        machine = _fleet(config, source, known, store.store_id)
         recorder = TallyRecorder()
         inbox = Inbox()
-        ports = Ports(_bus(config, source), store, clock, recorder)
+        ports = Ports(_bus(config, machine), store, clock, recorder)
         ports.act = lambda act: inbox.push([_carried_out(act, machine, source, clock)])
         await run_process(machine, ports, inbox, {"source": _feed(source, machine, inbox)})
         (folder / SUMMARY).write_text(json.dumps(_summary(recorder)))
@@ -85,47 +88,58 @@ def _carried_out(act: Act, machine: FleetMachine, source: Source, clock: Clock) 
     return Acted(act.twin, act.path, act.number, "rejected" if reason else "done", reason)
 
 
-def _fleet(config: DeviceConfig, source: Source, store_id: str) -> FleetMachine:
-    devices = source.devices
-    if len(devices) > DEVICES_PER_PROCESS_MAX:
+def _fleet(
+    config: DeviceConfig, source: Source, known: dict[str, Description], store_id: str
+) -> FleetMachine:
+    listed = {device.twin: device.description for device in source.devices}
+    former = {twin: known[twin] for twin in known if twin not in listed}
+    if len(listed) + len(former) > DEVICES_PER_PROCESS_MAX:
+        was = f" and {len(former)} that it had before, whose reports it keeps" if former else ""
         raise InvalidConfiguration(
-            f"{len(devices)} devices in one process; at most {DEVICES_PER_PROCESS_MAX}: "
+            f"{len(listed)} devices in one process{was}; at most {DEVICES_PER_PROCESS_MAX}: "
             "start several, each with a part of them"
         )
     return FleetMachine(
         [
-            DeviceMachine(
-                device.twin,
-                device.description,
-                via="" if device.twin == config.id else config.id,
+            kind(
+                twin,
+                description,
+                via="" if twin == config.id else config.id,
                 store_id=store_id,
                 outbox_reports_max=config.outbox.reports_max,
                 keep_stable_reports=config.outbox.keep_stable_reports,
             )
-            for device in devices
+            for kind, devices in ((DeviceMachine, listed), (FormerDevice, former))
+            for twin, description in devices.items()
         ]
     )
 
 
-def _bus(config: DeviceConfig, source: Source) -> MqttBus:
+def _bus(config: DeviceConfig, machine: FleetMachine) -> MqttBus:
     return MqttBus(
         config.bus.host,
         config.bus.port,
         client_id=config.id,
-        filters=[each for device in source.devices for each in topics.device_filters(device.twin)],
+        filters=[each for twin in machine.twins for each in topics.device_filters(twin)],
         will=Send(topics.status(config.id), messages.encode(Status(state="lost")), retain=True),
         session=partial(aiomqtt_session, tls=tls_context(config.bus), password=config.bus.password),
     )
 
 
-def _started_ms(store: Store, clock: Clock) -> int:
-    """The wall time at which this store's agent started for the first time."""
-    for row in store.load():
+def _found(store: Store, clock: Clock) -> tuple[int, dict[str, Description]]:
+    """The wall time at which this store's agent started for the first time, and the devices
+    that it ever had and did not forget."""
+    started_ms: int | None = None
+    known: dict[str, Description] = {}
+    for row in takewhile(lambda row: row.kind <= DESCRIPTION_ROW, store.load()):
         if row.kind == AGENT_ROW:
-            return int(row.value)
-    started_ms = clock.now().wall_ms
-    store.commit([Put(AGENT_ROW, "started_ms", str(started_ms).encode())])
-    return started_ms
+            started_ms = int(row.value)
+        elif row.kind == DESCRIPTION_ROW:
+            known[row.key] = messages.parse(messages.DESCRIPTION, row.value)
+    if started_ms is None:
+        started_ms = clock.now().wall_ms
+        store.commit([Put(AGENT_ROW, "started_ms", str(started_ms).encode())])
+    return started_ms, known
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 `FleetMachine` is the machine a device process runs, be it one device on a board or a
 thousand emulated ones. It gives each event to the device it concerns and wakes the
-devices whose time has come; a quiet fleet costs nothing.
+devices whose time has come; a quiet fleet costs nothing. Former devices (`former.py`) run
+with it until they owe nothing.
 """
 
 from collections.abc import Iterable, Sequence
 
+from device_agent.former import NOT_HERE, FormerDevice
 from device_agent.machine import DeviceMachine
 from twin_runtime.core import topics
 from twin_runtime.core.agenda import Agenda
@@ -35,6 +37,11 @@ class FleetMachine:
         self._carriers = sorted({device.via for device in devices if device.via})
         self._agenda = Agenda()
 
+    @property
+    def twins(self) -> list[str]:
+        """The devices, those included that it had before."""
+        return list(self._devices)
+
     def restore(self, rows: Iterable[Row], now: Now) -> Effects:
         fx = Effects()
         by_device: dict[str, list[Row]] = {twin: [] for twin in self._devices}
@@ -58,15 +65,13 @@ class FleetMachine:
 
     def newest_observed_ms(self) -> dict[str, int]:
         """When each device's newest stored report was observed: where its source goes on."""
-        return {
-            twin: device.newest_observed_ms
-            for twin, device in self._devices.items()
-            if device.newest_observed_ms is not None
-        }
+        newest = {twin: device.newest_observed_ms for twin, device in self._devices.items()}
+        return {twin: at for twin, at in newest.items() if at is not None}
 
     def refuse(self, act: Act) -> str:
         """Why `act` cannot be carried out whatever the source says, or ''."""
-        return self._devices[act.twin].refuse(act)
+        device = self._devices.get(act.twin)
+        return NOT_HERE if device is None else device.refuse(act)
 
     def _take(self, event: Event, now: Now, fx: Effects, touched: dict[str, None]) -> None:
         match event:
@@ -108,12 +113,20 @@ class FleetMachine:
                 device.rejected()
 
     def _scheduled(self, touched: Iterable[str], now: Now, fx: Effects) -> Effects:
+        halted = ""
         for twin in touched:
-            self._agenda.set(twin, self._devices[twin].due_s)
+            device = self._devices[twin]
+            self._agenda.set(twin, device.due_s)
+            halted = halted or device.halted
+            if isinstance(device, FormerDevice) and device.gone:
+                del self._devices[twin]
         next_s = self._agenda.next_s()
         if next_s is not None:
             fx.wake_by(next_s - now.monotonic_s)
-        halted = [device.halted for device in self._devices.values() if device.halted]
-        if halted and len(halted) == len(self._devices):
-            fx.stop = halted[0]
+        if halted and all(map(_measures_no_more, self._devices.values())):
+            fx.stop = halted
         return fx
+
+
+def _measures_no_more(device: DeviceMachine) -> bool:
+    return bool(device.halted) or isinstance(device, FormerDevice)

@@ -3,23 +3,23 @@
 States of the way to the edge:
 
     no route     the outbox fills; the cloud's `assign/{twin}` (retained) ends it
-    routed       new reports go out at once, as far as the window allows; all after
-                 `applied` goes out again on time-out (0.5 s doubling to 8 s), on
-                 reconnect and on a new assignment; progress resets the time-out
+    routed       new reports go out at once, as far as the window allows; all after `applied`
+                 goes out again on time-out (0.5 s doubling to 8 s; progress resets it), on
+                 reconnect and on a new assignment
 
-Everything a restart needs is in two kinds of rows: `outbox` (one per report) and `device`
-(the mark, the route, what was obeyed). The `device` row rides on the next report unless
-it must be durable first: commands and desired values are obeyed from disk (`duties.py`).
+What a restart needs is in three kinds of rows: `outbox` (one per report), `description` and
+`device` (the mark, the route, what was obeyed), which rides on the next report unless it must
+be durable first: commands and desired values are obeyed from disk (`duties.py`).
 
 A command or desired value is obeyed only from the assigned edge at the current epoch.
-An agent that hears of a larger session after its own was acknowledged is overtaken: by a
-late report of a store that it lost, or by another agent with its id. It opens a larger one
-still. Lost stores fall silent, agents answer: overtaken again and again, it halts.
+An agent that hears of a larger session after its own was acknowledged is overtaken: by a late
+report of a store that it lost, or by another agent with its id. It opens a larger one still.
+Lost stores fall silent, agents answer: overtaken again and again, it halts.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
+from functools import partial
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -39,12 +39,13 @@ from twin_runtime.core.limits import (
     WINDOW_REPORTS_MAX,
 )
 from twin_runtime.core.messages import Command, Description, ReportAck
-from twin_runtime.core.outbox import Mark, Outbox, first_session, next_session
+from twin_runtime.core.outbox import ROWS, Mark, Outbox, first_session, next_session
 from twin_runtime.core.shape import accepts, worst_case_bytes
 
 NEVER = float("inf")
 Said = TypeVar("Said", ReportAck, Command, messages.Desired)
 DEVICE_ROW = "device"
+DESCRIPTION_ROW = "description"
 
 
 class DeviceMachine:
@@ -68,13 +69,13 @@ class DeviceMachine:
         self.due_s = NEVER
         self.via = via
         self._store_id = store_id
-        self._outbox_reports_max = outbox_reports_max
-        self._keep_stable = keep_stable_reports
+        self._new_outbox = partial(
+            Outbox, twin, reports_max=outbox_reports_max, keep_stable=keep_stable_reports
+        )
         self._outbox = self._new_outbox(0)
         self._edge, self._epoch = "", 0
         self._duties = Duties(twin, description.features)
-        self._described = ""
-        self._digest = sha256(messages.encode(description)).hexdigest()[:16]
+        self._described = False
         self._overtaken = 0
         self._unsaved = False
         self._connected = False
@@ -97,12 +98,12 @@ class DeviceMachine:
     def restore(self, rows: list[Row], now: Now, fx: Effects) -> None:
         """Take this device's rows; report a command that a crash cut off; set desired values."""
         own = next((messages.load(row.value) for row in rows if row.kind == DEVICE_ROW), None)
-        stored = [(row.key, row.value) for row in rows if row.kind != DEVICE_ROW]
+        stored = [(row.key, row.value) for row in rows if row.kind == ROWS]
+        self._described = self._description_row() in rows
         self._outbox = self._new_outbox(first_session(now.wall_ms, self._store_id))
         self._outbox.restore(stored, Mark(**own["mark"]) if own else None)
         if own:
             self._edge, self._epoch = own["route"]
-            self._described = own["described"]
             levels, cut_off = self._duties.restore(own)
             fx.acts += levels
             for acted in cut_off:
@@ -167,15 +168,15 @@ class DeviceMachine:
         return usable
 
     def _report(self, content: dict[str, Any], observed_ms: int, now: Now, fx: Effects) -> None:
-        if self._described != self._digest or self._outbox.last_seq == 0:
+        if not self._described or self._outbox.last_seq == 0:
             content["description"] = self.description
         writes, outcome, given_up = self._outbox.append(observed_ms, content)
         fx.writes += writes
         self._tally(_OUTCOMES[outcome], fx)
         self._tally("reports_unprotected_total", fx, given_up)
         if outcome != "held" and "description" in content:
-            self._described = self._digest
-            self._unsaved = True
+            self._described = self._unsaved = True
+            fx.writes.append(Put(*self._description_row()))
         if self._unsaved or given_up:
             self._save(fx)
         if self._connected and len(self._sent_at_s) < WINDOW_REPORTS_MAX:
@@ -354,12 +355,14 @@ class DeviceMachine:
         row = {
             "mark": asdict(self._outbox.mark),
             "route": (self._edge, self._epoch),
-            "described": self._described,
             **self._duties.row(),
         }
         fx.writes.append(Put(DEVICE_ROW, self.twin, messages.dump(row)))
         self._unsaved, self._save_due_s = False, NEVER
         self._reckon()
+
+    def _description_row(self) -> Row:
+        return Row(DESCRIPTION_ROW, self.twin, messages.encode(self.description))
 
     def rejected(self) -> None:
         """A message to this device could not be used; its process has counted why."""
@@ -380,9 +383,6 @@ class DeviceMachine:
 
     def _reckon(self) -> None:
         self.due_s = min(self._retry_due_s, self._beat_due_s, self._save_due_s)
-
-    def _new_outbox(self, session: int) -> Outbox:
-        return Outbox(self.twin, session, self._outbox_reports_max, keep_stable=self._keep_stable)
 
 
 def _of(topic: topics.Topic, message: Said) -> Said:

@@ -47,6 +47,7 @@ class Device:
     """A device machine, its clock and its disk: effects are committed as the shell does it."""
 
     def __init__(self, **options: Any) -> None:
+        self.kind = DeviceMachine
         self.options = options
         self.disk: dict[tuple[str, str], bytes] = {}
         self.now_s = 0.0
@@ -54,7 +55,7 @@ class Device:
 
     def start(self) -> Effects:
         """Begin anew from the disk alone."""
-        self.one = DeviceMachine("d-1", DESCRIPTION, **self.options)
+        self.one = self.kind("d-1", DESCRIPTION, **self.options)
         self.machine = FleetMachine([self.one])
         rows = [Row(kind, key, value) for (kind, key), value in sorted(self.disk.items())]
         return self.commit(self.machine.restore(rows, self.now))

@@ -287,7 +287,7 @@ def test_an_edge_that_knows_a_larger_session_makes_a_fresh_device_renumber() -> 
     assert window.reports[0].description == DESCRIPTION
     assert fx.counts[("sessions_opened_total", "")] == 1
     assert json.loads(device.disk["device", "d-1"])["mark"]["session"] == NEXT
-    assert all(key.startswith(f"d-1/{NEXT}/") for kind, key in device.disk if kind != "device")
+    assert all(key.startswith(f"d-1/{NEXT}/") for kind, key in device.disk if kind == "outbox")
 
 
 def test_a_restored_disk_is_noticed_and_opens_a_new_session() -> None:

@@ -38,7 +38,6 @@ _activate = twin.activate
 _restore_twin = twin.restore
 _restore_directory = Directory.restore
 _acknowledge = DeviceMachine._acknowledge
-_new_outbox = DeviceMachine._new_outbox
 _obey = EdgeMachine._obey
 _hear_ack = Outbox.acknowledge
 _append = Outbox.append
@@ -211,7 +210,7 @@ def overwrite_a_row_that_was_sent() -> AbstractContextManager[Any]:
 
 
 def begin_every_store_with_the_same_session() -> AbstractContextManager[Any]:
-    return patch.object(DeviceMachine, "_new_outbox", lambda self, _: _new_outbox(self, 1))
+    return patch("device_agent.machine.first_session", lambda *_: 1)
 
 
 def obey_commands_without_the_fence() -> AbstractContextManager[Any]:

@@ -264,9 +264,7 @@ class Outbox:
 
     def renumber(self, session: int, description: Mapping[str, Any]) -> list[Write]:
         """Open `session` and number all kept rows from 1; the first carries the description."""
-        writes: list[Write] = [
-            Delete(ROWS, self._key(seq)) for seq in range(self._disk_first, self.last_seq + 1)
-        ]
+        writes = self.deleted()
         kept = [messages.load(row) for row in self.rows.values()]
         sent = sum(seq <= self.sent for seq in self.rows)
         if kept:
@@ -281,6 +279,10 @@ class Outbox:
             self.last_seq += 1
             writes += self._store(self.last_seq, content["observed_ms"], content)
         return writes
+
+    def deleted(self) -> list[Write]:
+        """What takes all rows from disk."""
+        return [Delete(ROWS, self._key(seq)) for seq in range(self._disk_first, self.last_seq + 1)]
 
     def _key(self, seq: int) -> str:
         return f"{self.twin}/{self.mark.session}/{seq}"
