@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from itertools import pairwise
 from typing import Any
 
 from benchmarks.runtime.testbed import POLL_S, WAIT_S
@@ -88,9 +87,9 @@ async def watching(broker: Broker) -> AsyncIterator[Watch]:
         await asyncio.wait((listening,))
 
 
-def hops_s(steps: Iterable[tuple[str, float]]) -> Iterator[tuple[float, ...]]:
-    """Of each whole move in what was heard of a twin: the time from the last acknowledgement
-    to `sealed`, and from each step to the next."""
+def moves_s(steps: Iterable[tuple[str, float]]) -> Iterator[tuple[float, ...]]:
+    """Of each whole move in what was heard of a twin: when the last acknowledgement was heard
+    before `sealed`, and when each step was."""
     last_ack_s: float | None = None
     heard: list[float] = []
     for kind, now_s in steps:
@@ -99,8 +98,7 @@ def hops_s(steps: Iterable[tuple[str, float]]) -> Iterator[tuple[float, ...]]:
         elif kind == "ack" and len(heard) <= 1:
             last_ack_s = now_s  # the owner goes on until it has sealed
         if len(heard) == len(STEPS) and last_ack_s is not None:
-            times = (last_ack_s, *heard[1:])
-            yield tuple(after - before for before, after in pairwise(times))
+            yield (last_ack_s, *heard[1:])
             heard, last_ack_s = [], now_s
 
 

@@ -10,10 +10,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.runtime import ack, api, blob_moves, decide, footprint, ingest, move, watch
+from benchmarks.runtime import (
+    ack,
+    api,
+    blob_moves,
+    decide,
+    disk,
+    footprint,
+    ingest,
+    move,
+    watch,
+)
 from benchmarks.runtime.target import Bar, Flow, Target, middle
 from deploy.bench_command import line
 from deploy.cli import main
+from tests.system.rig import wait_for
 from twin_runtime.adapters.bench_figures import kept
 
 SMALL_INGEST = ingest.Scale(repeats=1, devices=20, reports=5, peer_reports=5)
@@ -162,10 +173,21 @@ def test_what_could_not_be_measured_is_not_met_and_has_no_figure() -> None:
     assert "not measured" in line(missing)
 
 
-def test_the_parts_of_a_move_begin_with_the_last_acknowledgement_before_it() -> None:
+def test_the_steps_of_a_move_begin_with_the_last_acknowledgement_before_it() -> None:
     said = ("ack", "seal", "ack", "sealed", "activate", "ack", "activated", "assign", "ack", "seal")
     at_s = (1.0, 2.0, 3.0, 5.0, 8.0, 8.5, 12.0, 17.0, 23.0, 30.0)
-    assert list(watch.hops_s(zip(said, at_s, strict=True))) == [(2.0, 3.0, 4.0, 5.0, 6.0)]
+    moves = list(watch.moves_s(zip(said, at_s, strict=True)))
+    assert moves == [(3.0, 5.0, 8.0, 12.0, 17.0, 23.0)]
+
+
+def test_the_disk_is_asked_for_bare_syncs_while_something_is_measured(tmp_path: Path) -> None:
+    with disk.syncing(tmp_path) as syncs:
+        wait_for("three syncs", lambda: len(syncs.took) > 2)
+    took_s = [took_s for _, took_s in syncs.took]
+    assert syncs.quantile_s(1.0) == max(took_s) > 0
+    (began_s, first_s), *_ = syncs.took
+    assert syncs.longest_s(began_s, began_s + first_s) == first_s
+    assert syncs.longest_s(began_s - 1, began_s) == 0.0
 
 
 def test_every_decision_is_timed_beside_what_else_one_would_use() -> None:
