@@ -28,6 +28,7 @@ SAYS_NOTHING = {
 # may turn what is left into one line and an exit code.
 MAY_CATCH_ALL = {"shell.py", "__main__.py"}
 MAY_PRINT = {"deploy", "benchmarks"}
+INSTALLED = {"node_modules", ".venv"}  # by tests of clients: other people's
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -38,7 +39,7 @@ def product_modules() -> list[Path]:
 
 def modules_of_tests() -> list[Path]:
     modules = (ROOT / "tests").rglob("*.py")
-    return sorted(path for path in modules if "node_modules" not in path.parts)
+    return sorted(path for path in modules if not INSTALLED & set(path.parts))
 
 
 def written_by_us() -> Iterator[Path]:
@@ -47,7 +48,7 @@ def written_by_us() -> Iterator[Path]:
     for folder in (*PACKAGES, "tests", "docs"):
         files += (ROOT / folder).rglob("*")
     for path in sorted(files):
-        if {"vendor", "node_modules"} & set(path.parts):
+        if {"vendor", *INSTALLED} & set(path.parts):
             continue
         if path.suffix in PROSE or (path.parent.name in {"scripts", ".ci"} and path.is_file()):
             yield path
