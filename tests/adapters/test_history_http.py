@@ -1,8 +1,10 @@
 """The past over HTTP: states and rows, as an edge serves them from a real log."""
 
 import asyncio
+import csv
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from typing import Any
 
 import httpx
@@ -13,6 +15,9 @@ from tests.edge_node.an_edge import WALL_MS
 from tests.edge_node.test_recall import LoggedEdge, live_a_little
 from twin_runtime.adapters.history_http import add_past_states, history_router
 from twin_runtime.adapters.things_http import things_app
+from twin_runtime.core import messages, topics
+from twin_runtime.core.effects import Message
+from twin_runtime.core.messages import Description, FeatureSpec, StateReport, Window
 from twin_runtime.ports import Health
 
 ROWS = "/api/v1/twins/d-1/history"
@@ -152,6 +157,27 @@ def test_rows_are_csv_for_whoever_accepts_it(edge: LoggedEdge) -> None:
     answer = asked(edge, f"{ROWS}?feature=level_m&limit=2", Accept="text/csv")
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.text.splitlines() == ["observed_ms,value,quality", "1,0.25,good", "2,0.5,good"]
+
+
+def test_a_spreadsheet_calculates_nothing_that_a_device_says(edge: LoggedEdge) -> None:
+    text, number = FeatureSpec(type="string"), FeatureSpec(type="number")
+    said = Description(features={"mode": text, "level_m": number})
+    texts = ["=1+2", "+1", "-1", "@x", "\t=1", "plain", '1,"2']
+    reports = tuple(
+        StateReport(
+            seq=seq, observed_ms=seq, description=said, features={"mode": text, "level_m": -1.5}
+        )
+        for seq, text in enumerate(texts, 1)
+    )
+    window = Window(epoch=1, session=7, reports=reports)
+    edge.handle(Message(topics.report("e-1", "d-2"), messages.encode(window)))
+    path = "/api/v1/twins/d-2/history?feature=mode"
+    assert [row[1] for row in asked(edge, path).json()["rows"]] == texts
+    cells = csv.reader(StringIO(asked(edge, path, Accept="text/csv").text, newline=""))
+    shown = ["'=1+2", "'+1", "'-1", "'@x", "'\t=1", "plain", '1,"2']
+    assert [value for _, value, _ in cells] == ["value", *shown]
+    numbers = asked(edge, "/api/v1/twins/d-2/history?feature=level_m&limit=1", Accept="text/csv")
+    assert numbers.text.splitlines()[1] == "1,-1.5,good"
 
 
 @pytest.mark.parametrize(

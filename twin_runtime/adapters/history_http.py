@@ -48,6 +48,7 @@ _REVISION = "at-historical-revision"
 _TIMESTAMP = "at-historical-timestamp"
 _ALWAYS_MS = 253_402_300_800_000  # the year 10000
 _CSV = "text/csv"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a cell begins with that is calculated
 
 Document = dict[str, Any]
 
@@ -303,7 +304,10 @@ def _as_csv(triples: Iterable[tuple[int, Any, str]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    """A value as a cell; text that a spreadsheet would take for a formula begins with `'`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _not_kept(thing_id: str, at: str) -> HTTPException:
