@@ -118,7 +118,7 @@ class StateReport(Wire):
     features: dict[str, Any] = {}
     description: Description | None = None
     obeyed: Pair | None = None
-    outcomes: ByPath[Outcome] = {}
+    outcomes: ByPath[Outcome] = Field(default_factory=dict)
 
 
 class Window(Versioned):
