@@ -91,6 +91,16 @@ def refusal(status: int, error: str, message: str, description: str) -> HTTPExce
     return HTTPException(status, body)
 
 
+def refused_early(
+    request: Request, status: int, codes: tuple[str, str], text: str, advice: str
+) -> Response:
+    """A refusal before any route, in the dialect of the path; `codes` are ours and Ditto's."""
+    if request.url.path.startswith(OUR_PREFIX):
+        return problem(status, codes[0], f"{text} {advice}")
+    body = {"status": status, "error": codes[1], "message": text, "description": advice}
+    return Json(to_json(body), status)
+
+
 def no_thing(thing_id: str) -> HTTPException:
     """404: there is no such thing here."""
     name = repr(thing_id[:_NAME_CHARS_MAX])

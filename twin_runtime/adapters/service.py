@@ -28,6 +28,7 @@ from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.events_stream import EventsStream, add_events_stream
 from twin_runtime.adapters.gmqtt_session import gmqtt_session
+from twin_runtime.adapters.head_bound_http import HeadBound
 from twin_runtime.adapters.history_http import States, Values, add_past_states, history_router
 from twin_runtime.adapters.job_process import JobProcess
 from twin_runtime.adapters.openapi_before import describe_what_stands_before
@@ -180,13 +181,14 @@ def access_of(config: ServiceConfig, http: str) -> Access:
 def _stand_before(
     app: FastAPI, identity: str, machine: ServiceMachine, config: ServiceConfig
 ) -> None:
-    """What every request passes: where it comes from, the token, who sends it elsewhere."""
+    """What every request passes: its size, where it is from, the token, who sends it on."""
     has_token = config.http.secret is not None
     describe_what_stands_before(app, sends_on=identity != CLOUD, has_token=has_token)
     app.add_middleware(Elsewhere, elsewhere=machine.elsewhere, site=config.site)
     if config.http.secret is not None:
         app.add_middleware(TokenGuard, token=config.http.secret)
     app.add_middleware(CrossSiteGuard)
+    app.add_middleware(HeadBound)
 
 
 def _bus(service: Service, config: ServiceConfig) -> mqtt_bus.MqttBus:

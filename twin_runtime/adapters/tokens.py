@@ -6,13 +6,11 @@ Reading is free. The guard stands before all routes, so that none can forget it.
 
 from hmac import compare_digest
 
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from twin_runtime.adapters.ditto_http import Json
-from twin_runtime.adapters.http_problem import OUR_PREFIX, problem
+from twin_runtime.adapters.ditto_http import refused_early
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ADVICE = "Send the token of the [http] table as Authorization: Bearer TOKEN."
@@ -41,12 +39,9 @@ class TokenGuard:
 
 def refused_write(request: Request, status: int, code: str, text: str, advice: str) -> Response:
     """Why `request` may not write, in the words of whichever dialect it speaks."""
-    if request.url.path.startswith(OUR_PREFIX):
-        answer = problem(status, code, f"{text} {advice}")
-    else:
-        error = "failed" if status == 401 else code  # noqa: PLR2004 - Ditto's word for it
-        body = {"status": status, "error": f"gateway:authentication.{error}", "message": text}
-        answer = Json(to_json({**body, "description": advice}), status)
+    error = "failed" if status == 401 else code  # noqa: PLR2004 - Ditto's word for it
+    codes = code, f"gateway:authentication.{error}"
+    answer = refused_early(request, status, codes, text, advice)
     if status == 401:  # noqa: PLR2004 - the one that must say how
         answer.headers["WWW-Authenticate"] = 'Bearer realm="diten"'
     return answer

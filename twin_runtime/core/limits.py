@@ -200,6 +200,7 @@ STREAM_STALLED_S = 30.0  # a reader that takes nothing for so long is cut off
 BODY_STALLED_S = 30.0  # a body of which nothing comes for so long is given up
 HTTP_KEEPALIVE_S = 20  # an idle connection is closed after this; clients leave one after 4 to 15
 HTTP_HEAD_S = 20.0  # a request whose head takes longer to come is given up, and its connection
+HTTP_HEAD_BYTES_MAX = 40_960  # of a request: an option, an expression and fields, all escaped
 HTTP_HEADS_LOOK_S = 1.0  # between two looks for such ones: 1 ms for all connections
 HTTP_STOP_S = 0.5  # what open requests get to finish when the process stops
 
