@@ -42,8 +42,9 @@ def main() -> None:
 
 
 @main.command(short_help="Run a whole system on this machine.")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("diten-data"),
-              show_default=True, help="Where all state is kept.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(path_type=Path, readable=False),
+              default=Path("diten-data"), show_default=True,
+              help="Where all state is kept.")  # fmt: skip
 @click.option("--broker", default="", help="mosquitto, nats, or HOST:PORT of one that runs.")
 @click.option("--edges", type=click.IntRange(1, 16), default=None,
               help="How many edges.  [default: 2, with --mobility 3]")  # fmt: skip

@@ -30,7 +30,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 
 @click.command(short_help="Find what is wrong with this machine, a broker, a cloud.")
-@click.option("--data-dir", "folders", type=click.Path(path_type=Path), multiple=True,
+@click.option("--data-dir", "folders", type=click.Path(path_type=Path, readable=False),
+              multiple=True,
               help="A process's data directory: its disk is measured.")  # fmt: skip
 @click.option("--bus", default="", metavar="HOST:PORT",
               help=f"A broker to try; {BUS_VARIABLE} has diten-doctor's password.")  # fmt: skip

@@ -42,8 +42,8 @@ def check_disk(folder: Path) -> list[Finding]:
         findings = [_room(about, folder), _contents(folder)]
         findings.append(_durable(about, _fsync_s(folder)))
     except OSError as error:
-        do = "create it, or give it to the user that runs the process"
-        costs = "the process ends at its start with code 3"
+        do = "create it, and give it to the user that runs the process, on a disk that takes writes"
+        costs = "the process ends at its start, and its log says why"
         return [Finding(about, f"{error.strerror}", "wrong", costs, do)]
     return findings
 

@@ -76,7 +76,7 @@ def test_a_killed_broker_starts_again_on_its_port(kind: Kind, tmp_path: Path) ->
             first, port = broker.pid, broker.port
             await broker.kill()
             assert broker.pid is None
-            with pytest.raises(Unavailable, match=f"answers at 127.0.0.1:{port}"):
+            with pytest.raises(Unavailable, match=f"in at 127.0.0.1:{port}"):
                 await check_broker(broker.host, port)
             await broker.start()
             assert broker.port == port
@@ -186,7 +186,23 @@ def test_something_that_is_no_broker_is_not_taken_for_one(
 
         async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            with pytest.raises(Unavailable, match="no MQTT broker answers"):
+            with pytest.raises(Unavailable, match="no MQTT broker lets us in"):
+                await check_broker("127.0.0.1", port)
+
+    asyncio.run(run())
+
+
+def test_why_a_broker_does_not_let_us_in_is_said() -> None:
+    async def run() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(64)
+            writer.write(b"\x20\x02\x00\x05")  # CONNACK: not authorized
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(Unavailable, match=rf"{port} \(.*ot authori[sz]ed"):
                 await check_broker("127.0.0.1", port)
 
     asyncio.run(run())

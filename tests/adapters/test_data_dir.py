@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.system.small_disk import small_disk
 from twin_runtime.adapters.data_dir import open_data_dir
 from twin_runtime.core.errors import InvalidConfiguration, Unavailable
 
@@ -146,6 +147,18 @@ def test_a_directory_of_somebody_else_is_refused_with_both_sides_named(
         pass
     assert f"{open_folder} belongs to user {os.getuid()} " in str(refusal.value)
     assert "with mode 0555" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["", "new"])
+def test_a_disk_that_takes_no_writes_is_called_that_and_no_rights_are(
+    tmp_path: Path, name: str
+) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(InvalidConfiguration) as refusal, open_data_dir(disk / name):
+            pass
+    assert "is on a file system that is mounted read-only: mount it for" in str(refusal.value)
+    assert "belongs to" not in str(refusal.value)
 
 
 def test_a_lock_that_may_be_opened_does_not_make_a_directory_writable(open_folder: Path) -> None:

@@ -49,7 +49,8 @@ def test_up_says_that_nobody_answers_where_the_broker_should_be(tmp_path: Path) 
     ended = run_up(tmp_path / "data", "--broker", f"127.0.0.1:{port}")
     assert ended.returncode == UNREACHABLE
     assert ended.stderr.count("\n") == 1
-    assert f"no MQTT broker answers at 127.0.0.1:{port}: start it" in ended.stderr
+    assert f"no MQTT broker lets us in at 127.0.0.1:{port} ([Errno " in ended.stderr
+    assert "refused): start it" in ended.stderr
 
 
 def test_up_refuses_a_data_directory_that_is_a_file(tmp_path: Path) -> None:

@@ -123,6 +123,14 @@ def test_a_disk_that_is_full_is_wrong(tmp_path: Path) -> None:
         assert examined("--data-dir", disk, code=1)[f"disk of {disk}"]["verdict"] == "wrong"
 
 
+def test_a_disk_that_takes_no_writes_is_wrong(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        found = examined("--data-dir", disk, code=1)[f"disk of {disk}"]
+    assert (found["verdict"], found["found"]) == ("wrong", "Read-only file system")
+    assert "on a disk that takes writes" in found["do"]
+
+
 def test_few_open_files_are_a_warning() -> None:
     line = f"ulimit -n 512 && exec {DITEN} doctor --json"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)

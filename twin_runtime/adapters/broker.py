@@ -206,24 +206,32 @@ def choose(kind: Kind | None = None) -> Choice:
 
 
 async def check_broker(host: str, port: int) -> None:
-    """Return if an MQTT broker answers there (one that is not ours to run).
+    """Return if an MQTT broker lets us in there (one that is not ours to run).
 
     Raises:
-        Unavailable: nothing does; the message says where.
+        Unavailable: none does; the message says where, and why not.
     """
-    if not await answers(host, port):
+    try:
+        await _let_in(host, port)
+    except Unavailable as why:
         raise Unavailable(
-            f"no MQTT broker answers at {host}:{port}: start it, or name another (host:port)"
-        )
+            f"no MQTT broker lets us in at {host}:{port} ({why}): start it, or name another"
+            " (host:port)"
+        ) from None
 
 
 async def answers(host: str, port: int) -> bool:
     """Whether an MQTT broker accepts a client there, within `BUS_TIMEOUT_S`."""
     try:
-        async with aiomqtt_session(Subscriber(host, port, PROBE_ID), _ignore):
-            return True
+        await _let_in(host, port)
     except Unavailable:
         return False
+    return True
+
+
+async def _let_in(host: str, port: int) -> None:
+    async with aiomqtt_session(Subscriber(host, port, PROBE_ID), _ignore):
+        pass
 
 
 def _ignore(_: Message) -> None:

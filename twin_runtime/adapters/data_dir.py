@@ -24,7 +24,7 @@ _LOCK = "lock"
 _PROBE_BYTES = 64 * 1024  # what a first small commit needs
 
 _NOT_A_DIRECTORY = {errno.ENOTDIR, errno.EEXIST}
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -86,6 +86,11 @@ def _refusal(path: Path, error: OSError) -> DitenError:
         return InvalidConfiguration(f"{path} is not a directory: remove it or name another one")
     if error.errno in _NOT_WRITABLE:
         return InvalidConfiguration(f"{path} is not writable: {_rights(path)}: {error.strerror}")
+    if error.errno == errno.EROFS:
+        return InvalidConfiguration(
+            f"{path} is on a file system that is mounted read-only: mount it for writing, or name"
+            " another directory"
+        )
     if error.errno in _FULL:
         return Unavailable(f"{path}: its disk is full: free some space")
     return Unavailable(f"{path} cannot be used: {error.strerror}")
