@@ -250,7 +250,8 @@ class Association:
         while self._wanted and len(self._moving) < MOVES_AT_ONCE_MAX:
             twin, (source, target) = self._wanted.popitem()
             placed = placements[twin]
-            if placed.phase == "owned" and placed.owner == source:
+            is_there = placed.phase == "owned" and placed.owner == source
+            if is_there and twin not in directory.claims:
                 refused = directory.move(twin, target, now, fx)
                 if refused is None:
                     self._moving.add(twin)

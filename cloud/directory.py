@@ -19,15 +19,19 @@ An edge that returns with another store has lost its twins: each is activated th
 or where it was about to move, at the next epoch, from its checkpoint, and the devices send
 what came after it. Twins of an edge that an operator calls lost are activated elsewhere in
 the same way; those of an edge that drains move.
+
+Should this store be an older copy, edges own twins at epochs that it does not know: `claims`.
 """
 
 from collections.abc import Iterable
 
 from cloud.assignments import Assignments
 from cloud.blobs import Precopy
+from cloud.claims import Claims
 from cloud.departures import Departures
 from cloud.edges import EDGE_ROW, Edges
 from cloud.events import EVENTS_ROW, Events
+from cloud.leaving import depart, recover
 from cloud.moves import MOVE_ROW, Moves
 from cloud.reminders import Reminders
 from cloud.snapshots import SNAPSHOT_ROW, Snapshots
@@ -36,11 +40,12 @@ from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Sen
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
     EDGES_MAX,
-    MOVES_AT_ONCE_MAX,
     ORDERS_MAX,
+    OWNER_EXPECTED_S,
     REPUBLISH_PAUSE_S,
     TWINS_PER_CLOUD_MAX,
 )
+from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.orders import Activate, Activated, Checkpoint, Release, Seal, Sealed
 from twin_runtime.core.ownership import Placement
 
@@ -57,11 +62,13 @@ class Directory:
         self.events = Events()
         self.moves = Moves()
         self.precopy = Precopy(self.edges, self.snapshots)
-        self._departures = Departures()
+        self.departures = Departures()
         self._homeless: dict[str, None] = {}  # heard of before any edge was
+        self._expected: dict[str, float] = {}  # may be owned, by whoever has yet to say so
         self._confirmed: dict[str, Placement] = {}  # their devices know, no row says so yet
         self._orders = Reminders()
         self.assignments = Assignments(self.placements)
+        self.claims = Claims(self.placements, self.edges, self.snapshots)
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Load everything; orders that were not confirmed are due at once."""
@@ -88,10 +95,25 @@ class Directory:
     def device_online(self, twin: str, known_epoch: int, now: Now, fx: Effects) -> None:
         """A device says that it is there: create its twin, or tell it where it is."""
         placement = self.placements.get(twin)
-        if placement is None:
+        if placement is None and not self._may_be_owned(twin, known_epoch, now):
             self._create(twin, now, fx)
-        elif placement.phase != "activating" and known_epoch != placement.epoch:
+        elif placement and placement.phase != "activating" and known_epoch != placement.epoch:
             self.assignments.say(twin, placement, fx)
+
+    def _may_be_owned(self, twin: str, known_epoch: int, now: Now) -> bool:
+        """Whether an edge owns a twin nobody here knows: its device says so, and some time is
+        left for that edge to say it, too (`claims`)."""
+        if not known_epoch or len(self._expected) >= TWINS_PER_CLOUD_MAX:
+            return False
+        since_s = self._expected.setdefault(twin, now.monotonic_s)
+        return now.monotonic_s - since_s < OWNER_EXPECTED_S
+
+    def published(self, twin: str, epoch: int, now: Now) -> None:
+        """Somebody owns a twin, but nobody that is its owner here."""
+        if twin in self.placements:
+            self.claims.published(twin, epoch)
+        elif twin in self._expected:
+            self._expected[twin] = now.monotonic_s
 
     def create(self, twin: str, now: Now, fx: Effects) -> Refused | None:
         """Let there be a twin for a device that will come; one that is there already may stay."""
@@ -110,7 +132,8 @@ class Directory:
             if len(self._homeless) < TWINS_PER_CLOUD_MAX:
                 self._homeless[twin] = None
             return
-        self._give(twin, ownership.create(edge), now, fx)
+        self._expected.pop(twin, None)
+        self.give(twin, ownership.create(edge), now, fx)
         self.events.add("created", now, fx, twin=twin, to=edge)
         text, epoch = f"{twin} is new: its twin is created on {edge}", self.placements[twin].epoch
         fx.notes.append(Note("info", text, twin, edge, epoch))
@@ -130,46 +153,27 @@ class Directory:
         if known is None and len(self.edges) >= EDGES_MAX:
             fx.notes.append(Note("error", f"{edge} is one too many: at most {EDGES_MAX}", "", edge))
             return
-        self._remind(edge, now)
+        self._remind(now, edge)
         if known == store and state != "lost":
             return
         self.edges.set(edge, store, "draining" if state == "draining" else "serving", fx)
         if known is None or state == "lost":
-            self._departures.cancel(edge)
+            self.departures.cancel(edge)
             self.events.add("joined", now, fx, edge=edge)
         if known not in (None, store):
-            self._recover(edge, now, fx)
+            recover(self, edge, now, fx)
         self._house(now, fx)
 
     def connected(self, now: Now) -> None:
         """Whatever was said may be lost: say all of it again, whoever may hear it now."""
         self.assignments.begin_again()
-        for twin in self._orders.pending():
-            self._orders.begin(twin, now.monotonic_s)
+        self._remind(now)
 
-    def _remind(self, edge: str, now: Now) -> None:
-        """An edge is there: let it not wait for its orders until a long pause is over."""
+    def _remind(self, now: Now, edge: str = "") -> None:
+        """This edge is there, or all are: let them not wait until a long pause is over."""
         for twin in self._orders.pending():
-            if self.placements[twin].owner == edge:
+            if edge in ("", self.placements[twin].owner):
                 self._orders.begin(twin, now.monotonic_s)
-
-    def _recover(self, edge: str, now: Now, fx: Effects) -> None:
-        lost = [twin for twin, placed in self.placements.items() if placed.owner == edge]
-        for twin in lost:
-            self._fail_over(twin, self.placements[twin].target or EdgeId(edge), now, fx)
-        text = f"{edge} has a new store: {len(lost)} twins return from their checkpoints"
-        fx.notes.append(Note("warning", text, edge=edge))
-
-    def _fail_over(self, twin: str, target: EdgeId, now: Now, fx: Effects) -> None:
-        placed = self.placements[twin]
-        if self.moves.end(twin) is not None:
-            fx.count("moves_total", "failed_over")
-        self._give(twin, ownership.reassign(placed, target), now, fx)
-        if placed.owner != target:
-            self._release(placed.owner, twin, fx)  # should it be there after all
-        fx.count("failovers_total")
-        about: dict[str, str | float] = {"from": placed.owner, "to": target, "cut": placed.epoch}
-        self.events.add("failover", now, fx, twin=twin, **about)
 
     def set_edge(self, wanted: SetEdge, now: Now, fx: Effects) -> Refused | None:
         """An operator says that an edge serves, drains or is lost."""
@@ -181,10 +185,12 @@ class Directory:
             return None
         self.edges.set(edge, store, state, fx)
         if state == "serving":
-            self._departures.cancel(edge)
+            self.departures.cancel(edge)
             self._house(now, fx)
         else:
             self._empty(edge)
+        if state == "lost":
+            self.claims.without(edge)
         self.events.add(state, now, fx, edge=edge)
         fx.notes.append(Note("info", f"{edge} is {state} now", edge=edge))
         return None
@@ -192,7 +198,7 @@ class Directory:
     def _empty(self, edge: str) -> None:
         """Let all twins that are at `edge`, or on their way there, leave."""
         at = self.placements.items()
-        self._departures.begin(edge, [twin for twin, p in at if edge in (p.owner, p.target)])
+        self.departures.begin(edge, [twin for twin, p in at if edge in (p.owner, p.target)])
 
     # --- moves --------------------------------------------------------------------------
 
@@ -204,7 +210,10 @@ class Directory:
         placement = self.placements.get(twin)
         if placement is None:
             return Refused("unknown_twin", f"there is no twin {twin}")
-        if placement.phase != "sealing" and placement.owner == target:
+        if self.claims.of(twin):
+            return self._decide(twin, target, key, now, fx)
+        is_there = placement.phase != "sealing" and placement.owner == target
+        if is_there and twin not in self.claims:
             self.precopy.end(twin)
             self.moves.take(key, twin, target, fx)
             return None
@@ -218,15 +227,30 @@ class Directory:
             self._begin(twin, moving, key, now, fx)
         return None
 
+    def _decide(self, twin: str, target: str, key: str, now: Now, fx: Effects) -> Refused | None:
+        """Somebody says who of two is right: that one hands the twin over to itself."""
+        right = self.claims.decide(twin, target)
+        if isinstance(right, Refused):
+            return right
+        if right != self.placements[twin]:
+            self.snapshots.forget(twin, fx)  # another past
+        moving = ownership.move(right, EdgeId(target))
+        assert moving is not None, f"{twin} is being activated"
+        self._begin(twin, moving, key, now, fx)
+        self.claims.end(twin)
+        return None
+
     def _begin(self, twin: str, moving: Placement, key: str, now: Now, fx: Effects) -> None:
         self.moves.take(key, twin, str(moving.target), fx)
         if moving != self.placements[twin]:
-            self._seal(twin, moving, now, fx)
+            self.seal(twin, moving, now, fx)
 
-    def _seal(self, twin: str, moving: Placement, now: Now, fx: Effects) -> None:
+    def seal(self, twin: str, moving: Placement, now: Now, fx: Effects) -> None:
+        """Ask the owner to hand a twin over."""
         self.precopy.end(twin)
+        self.claims.end(twin)
         self.moves.begin(twin, moving.owner, now.monotonic_s)
-        self._give(twin, moving, now, fx)
+        self.give(twin, moving, now, fx)
         fx.count("moves_total", "begun")
         about = {"from": moving.owner, "to": str(moving.target)}
         self.events.add("move", now, fx, twin=twin, **about)
@@ -236,17 +260,17 @@ class Directory:
         for snapshot in event.twins:
             placement = self.placements.get(snapshot.twin)
             given = placement and ownership.sealed(placement, edge, snapshot.epoch)
-            if given:
+            if self._speaks_as_owner(edge, snapshot, now, fx):
                 self.snapshots.store(snapshot, fx)
-                self._give(snapshot.twin, given, now, fx)
-            elif placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
-                self._depose(edge, snapshot.twin, fx)
+                after = given or self.claims.handed_over(snapshot.twin)
+                if after != self.placements[snapshot.twin]:
+                    self.give(snapshot.twin, after, now, fx)
 
     def activated(self, edge: str, event: Activated, fx: Effects) -> None:
         """An edge confirms: the device is told at once; all else waits for `confirm`."""
         placement = self.placements.get(event.twin)
         owned = placement and ownership.activated(placement, edge, event.epoch)
-        if owned:
+        if owned and not self.claims.of(event.twin):
             self._confirmed[event.twin] = owned
             self.assignments.say(event.twin, owned, fx)
             fx.hurry = True
@@ -259,7 +283,7 @@ class Directory:
         while self._confirmed:
             twin, owned = self._confirmed.popitem()
             if ownership.activated(self.placements[twin], owned.owner, owned.epoch) == owned:
-                self._give(twin, owned, now, fx)
+                self.give(twin, owned, now, fx)
                 self._moved(twin, owned, now, fx)
 
     def _moved(self, twin: str, owned: Placement, now: Now, fx: Effects) -> None:
@@ -272,76 +296,50 @@ class Directory:
                 about["pause_s"] = round(now.monotonic_s - moving.since_s, 6)
                 fx.observed.append(("move_pause_seconds", now.monotonic_s - moving.since_s))
             if moving.source != owned.owner:
-                self._release(moving.source, twin, fx)
+                self.release(moving.source, twin, fx)
         self.events.add("owned", now, fx, twin=twin, **about)
-
-    def _depart(self, now: Now, fx: Effects) -> None:
-        """Let some twins leave the edges that they are to leave."""
-        for edge in self._departures.edges():
-            target = self.edges.least_loaded()
-            if target is None:
-                continue  # there is nowhere to go; a `hello` may change that
-            if self.edges.state_of(edge) == "draining":
-                self._drain(edge, now, fx)
-            else:
-                for twin in self._departures.of(edge, ORDERS_MAX):
-                    self._leave_lost(twin, edge, now, fx)
-                fx.wake_by(REPUBLISH_PAUSE_S)
-
-    def _drain(self, edge: str, now: Now, fx: Effects) -> None:
-        # Those that wait for an edge that is gone may wait for long: others go meanwhile.
-        moving = sum(self.edges.is_there(self.placements[twin].owner) for twin in self.moves)
-        begun = 0
-        for twin in self._departures.of(edge, ORDERS_MAX):
-            if moving + len(self.precopy) + begun >= MOVES_AT_ONCE_MAX:
-                return
-            placed = self.placements[twin]
-            if placed.phase == "sealing" and placed.target != edge:
-                self._departures.settled(edge, twin)  # it is going already
-            elif placed.phase == "activating" or twin in self.precopy:
-                continue  # its turn comes when it has arrived, or may go
-            else:
-                self._retarget(twin, now, fx)
-                begun += twin not in self.precopy
-
-    def _leave_lost(self, twin: str, edge: str, now: Now, fx: Effects) -> None:
-        placed = self.placements[twin]
-        if placed.owner == edge:
-            serving = placed.target in self.edges.serving()
-            target = placed.target if serving else self.edges.least_loaded()
-            assert target is not None, f"{twin} has nowhere to go"
-            self._fail_over(twin, target, now, fx)
-        else:
-            self._retarget(twin, now, fx)
-
-    def _retarget(self, twin: str, now: Now, fx: Effects) -> None:
-        """Let a twin go elsewhere that is at an edge it is to leave, or on its way there."""
-        target = self.edges.least_loaded()
-        assert target is not None, f"{twin} has nowhere to go"
-        moving = ownership.move(self.placements[twin], target)
-        assert moving is not None, f"{twin} is being activated"
-        if not self.precopy.begins(twin, self.placements[twin], target, "", now.monotonic_s):
-            self._seal(twin, moving, now, fx)
 
     # --- checkpoints --------------------------------------------------------------------
 
-    def checkpoint(self, edge: str, event: Checkpoint, fx: Effects) -> None:
+    def checkpoint(self, edge: str, event: Checkpoint, now: Now, fx: Effects) -> None:
         """Store what the owner sends, unless it is behind; say how far that reaches."""
         for snapshot in event.twins:
-            placement = self.placements.get(snapshot.twin)
-            if placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
-                self._depose(edge, snapshot.twin, fx)
-            elif placement.phase != "activating":
+            speaks = self._speaks_as_owner(edge, snapshot, now, fx)
+            if speaks and self.placements[snapshot.twin].phase != "activating":
                 self.snapshots.accept(edge, snapshot, fx)
+
+    def _speaks_as_owner(self, edge: str, snapshot: Snapshot, now: Now, fx: Effects) -> bool:
+        """Whether an undisputed owner speaks, as whom it may only be known by this (`claims`)."""
+        placement = self.placements.get(snapshot.twin)
+        if placement is None or not ownership.is_current(placement, edge, snapshot.epoch):
+            if self.claims.convinces(edge, snapshot, fx):
+                self._adopt(edge, snapshot, now, fx)
+            elif self.claims.of(snapshot.twin) is None:
+                self._depose(edge, snapshot.twin, fx)
+                return False
+        return self.claims.of(snapshot.twin) is None
+
+    def _adopt(self, edge: str, snapshot: Snapshot, now: Now, fx: Effects) -> None:
+        """This store has forgotten that an edge owns a twin: take its word for it."""
+        twin, adopted = snapshot.twin, Placement("owned", EdgeId(edge), snapshot.epoch)
+        self.precopy.end(twin)
+        self.moves.end(twin)
+        self.claims.end(twin)
+        self._homeless.pop(twin, None)
+        self._expected.pop(twin, None)
+        self.give(twin, adopted, now, fx)
+        self.assignments.say(twin, adopted, fx)
+        fx.count("twins_adopted_total")
+        self.events.add("adopted", now, fx, twin=twin, to=edge, epoch=snapshot.epoch)
 
     def _depose(self, edge: str, twin: str, fx: Effects) -> None:
         """Whoever speaks of a twin without owning it is told to let go (C6)."""
         fx.count("fenced_total", "event")
         placement = self.placements.get(twin)
         if placement is not None and placement.owner != edge:
-            self._release(edge, twin, fx)
+            self.release(edge, twin, fx)
 
-    def _release(self, edge: str, twin: str, fx: Effects) -> None:
+    def release(self, edge: str, twin: str, fx: Effects) -> None:
         store = self.edges.store_of(edge)
         if store is not None:
             placed = self.placements[twin]
@@ -355,7 +353,7 @@ class Directory:
         """Let twins leave, say what this batch made stable, send the orders that are due."""
         for twin, moving, key in self.precopy.ended(self.placements, now.monotonic_s):
             self._begin(twin, moving, key, now, fx)
-        self._depart(now, fx)
+        depart(self, now, fx)
         self.events.settle(fx)
         self.snapshots.say(fx)
         if not connected:
@@ -368,6 +366,8 @@ class Directory:
             fx.wake_by(max(next_s - now.monotonic_s, REPUBLISH_PAUSE_S))
 
     def _order(self, twin: str, fx: Effects) -> None:
+        if self.claims.of(twin):
+            return
         placement = self.placements[twin]
         store = self.edges.store_of(placement.owner)
         assert store is not None, f"{twin} was given to {placement.owner}, which never said hello"
@@ -379,7 +379,7 @@ class Directory:
             order = Activate(**about, source=source)
         fx.sends.append(Send(topics.order(placement.owner), orders.encode(order)))
 
-    def _give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
+    def give(self, twin: str, placement: Placement, now: Now, fx: Effects) -> None:
         self._place(twin, placement, now.monotonic_s)
         row = {"phase": placement.phase, "owner": placement.owner, "epoch": placement.epoch}
         row |= {} if placement.target is None else {"target": placement.target}
@@ -390,9 +390,9 @@ class Directory:
         before = self.placements.get(twin)
         if before is not None:
             self.edges.count(before.owner, -1)
-            self._departures.gone(twin, before)
+            self.departures.gone(twin, before)
         self.edges.count(placement.owner, 1)
-        self._departures.came(twin, placement)
+        self.departures.came(twin, placement)
         self.placements[twin] = placement
         if placement.phase == "owned":
             self._orders.end(twin)

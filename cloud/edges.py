@@ -114,6 +114,10 @@ class Edges:
         """It has so many twins more."""
         self._load[edge] = self._load.get(edge, 0) + by
 
+    def load_of(self, edge: str) -> int:
+        """How many twins it has."""
+        return self._load.get(edge, 0)
+
     def serving(self) -> list[str]:
         """The edges that may be given twins: those that are there, or else all of them."""
         serving = [edge for edge, known in self._edges.items() if known.state == "serving"]

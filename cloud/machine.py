@@ -3,7 +3,8 @@
 Beside the directory it follows every twin's public document (`twin/+`), so that its
 readers see all twins live; what it promises rests on checkpoints alone. A document that is
 older than the one shown, of another twin than its topic, or of another epoch than the
-directory's is ignored: no owner can know an epoch that the directory does not.
+directory's is ignored: no owner can know an epoch that the directory does not, but where
+the store is an older copy (`claims`).
 """
 
 from collections import Counter
@@ -216,7 +217,8 @@ class CloudMachine:
         """Numbers for the metrics, by name, as they are when asked."""
         blobs = self.directory.snapshots.blobs
         lacking = {"blobs_lacking": lambda: blobs.lacking}
-        return {"twins": self._phases, "devices": self._devices, **lacking}
+        alone = {"twins_left_alone": self.directory.claims.counts}
+        return {"twins": self._phases, "devices": self._devices, **alone, **lacking}
 
     @property
     def elsewhere(self) -> Mapping[str, str]:
@@ -276,7 +278,7 @@ class CloudMachine:
             case Sealed():
                 self.directory.sealed(edge, event, now, fx)
             case Checkpoint():
-                self.directory.checkpoint(edge, event, fx)
+                self.directory.checkpoint(edge, event, now, fx)
 
     def _learn(self, learn: Learn, now: Now, fx: Effects) -> Refused | None:
         twin, payload = learn
@@ -293,6 +295,8 @@ class CloudMachine:
         placement = self.directory.placements.get(twin)
         if placement is None or (document.twin, document.epoch) != (twin, placement.epoch):
             fx.count("fenced_total", "document")
+            if document.twin == twin:
+                self.directory.published(twin, document.epoch, now)
             return False
         self._show(document, payload, now.wall_ms, fx)
         return True

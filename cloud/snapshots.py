@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from twin_runtime.core import messages, topics
 from twin_runtime.core.blobs import Blobs
-from twin_runtime.core.effects import Append, Effects, Put, Row, Send
+from twin_runtime.core.effects import Append, Delete, Effects, Put, Row, Send
 from twin_runtime.core.limits import CHECKPOINTS_KEPT_PERIOD_S, STABLE_MARKS_MAX
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.orders import Stable, StableMark
@@ -46,6 +46,19 @@ class Snapshots:
         """The last checkpoint of a twin; None: there is none."""
         kept = self._kept.get(twin)
         return messages.parse(messages.SNAPSHOT, kept.row) if kept else None
+
+    def reaches_beyond(self, snapshot: Snapshot) -> bool:
+        """Whether what is held is of a later state than this."""
+        kept = self._kept.get(snapshot.twin)
+        held = (0, 0, 0) if kept is None else (kept.revision, kept.session, kept.last_seq)
+        said = (snapshot.revision, snapshot.session, snapshot.last_seq)
+        return held[0] > said[0] or held[1:] > said[1:]
+
+    def forget(self, twin: str, fx: Effects) -> None:
+        """What is held is not this twin's past."""
+        if self._kept.pop(twin, None) is not None:
+            fx.writes.append(Delete(SNAPSHOT_ROW, twin))
+            self.blobs.refer(twin, {})
 
     def accept(self, edge: str, snapshot: Snapshot, fx: Effects) -> None:
         """Store what the owner sends, unless it is behind, and say how far that reaches."""

@@ -95,6 +95,15 @@ MOVES: tuple[Panel, ...] = (
         {"twins": f"rate(diten_failovers_total{{{CLOUD}}}{RATE})"},
     ),
     Lines(
+        "Whose owner the store forgot",
+        "Taken over as edges say (DitenCloudStoreOld), and left alone (DitenTwinsLeftAlone).",
+        COUNT,
+        {
+            "taken over": f"increase(diten_twins_adopted_total{{{CLOUD}}}{RATE})",
+            "{{reason}}": f"sum by (reason) (diten_twins_left_alone{{{CLOUD}}})",
+        },
+    ),
+    Lines(
         "Files copied ahead",
         "So that a twin does not wait for them.",
         BYTES_PER_S,

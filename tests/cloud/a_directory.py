@@ -93,7 +93,7 @@ class World:
 
     def checkpoint(self, *snapshots: Snapshot, edge: str = "e-1") -> Effects:
         fx = Effects()
-        self.directory.checkpoint(edge, Checkpoint(twins=snapshots), fx)
+        self.directory.checkpoint(edge, Checkpoint(twins=snapshots), Now(self.now_s, 0), fx)
         return self.settle(fx)
 
 

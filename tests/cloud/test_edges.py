@@ -299,7 +299,7 @@ def test_g5_an_edge_drains_to_those_that_are_there_though_moves_to_another_are_s
         placed = world.directory.placements[twin]
         world.directory.moves.begin(twin, "e-1", 0.0)
         given = ownership.reassign(placed, EdgeId("e-2"))
-        world.directory._give(twin, given, Now(world.now_s, 0), Effects())
+        world.directory.give(twin, given, Now(world.now_s, 0), Effects())
     world.directory.edges.seen("e-3", "online")
     _, fx = world.set_edge("e-1", "draining")
     assert len(placed_at(fx, "e-3")) == len(TWINS) - MOVES_AT_ONCE_MAX

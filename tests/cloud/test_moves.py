@@ -92,14 +92,6 @@ def test_an_owner_may_hand_over_and_checkpoint_late_and_twice() -> None:
     assert world.checkpoint(snapshot(revision=6)).writes == [], "it is no more"
 
 
-def test_g4_what_nobody_asked_to_be_sealed_is_not_taken() -> None:
-    world = a_world()
-    assert world.sealed(snapshot(revision=5)).writes == []
-    world.move("d-1", "e-2")
-    assert world.sealed(snapshot(revision=5, epoch=2)).writes == []
-    assert world.sealed(snapshot(revision=5), edge="e-3").writes == []
-
-
 def test_a_restart_goes_on_with_the_move_where_it_was() -> None:
     world = a_world()
     world.move("d-1", "e-2")

@@ -83,6 +83,8 @@ HEALTHY: Series = {
     f'diten_moves_total{{{CLOUD},result="done"}}': growing(1),
     **histogram("diten_move_pause_seconds", CLOUD, {"0.1": 1, "3.0": 1, "+Inf": 1}),
     f"diten_failovers_total{{{CLOUD}}}": level(20),
+    f"diten_twins_adopted_total{{{CLOUD}}}": level(20),
+    f'diten_twins_left_alone{{{CLOUD},reason="disputed"}}': level(0),
     f'diten_decisions_total{{{CLOUD},outcome="failed"}}': level(1),
     f"diten_samples_refused_total{{{EDGE}}}": level(3),
     f'diten_commands_total{{{EDGE},outcome="done"}}': growing(1),
@@ -138,6 +140,8 @@ TROUBLE: dict[str, Series] = {
         "diten_move_pause_seconds", CLOUD, {"0.1": 1, "3.0": 2, "+Inf": 2}
     ),
     "DitenFailovers": {f"diten_failovers_total{{{CLOUD}}}": growing(1)},
+    "DitenCloudStoreOld": {f"diten_twins_adopted_total{{{CLOUD}}}": growing(1)},
+    "DitenTwinsLeftAlone": {f'diten_twins_left_alone{{{CLOUD},reason="disputed"}}': level(1)},
     "DitenDecisionsFail": {f'diten_decisions_total{{{CLOUD},outcome="failed"}}': growing(0.1)},
     "DitenBlobsLacking": {f"diten_blobs_lacking{{{EDGE}}}": level(1)},
     "DitenBlobDigestsWrong": {f"diten_blob_digests_wrong_total{{{EDGE}}}": growing(1)},
