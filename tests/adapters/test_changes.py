@@ -1,13 +1,13 @@
 """What readers of changes share: bounded, and kept only while somebody reads."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from tests.adapters.a_stream import until
 from twin_runtime.adapters import changes as changes_module
-from twin_runtime.adapters.changes import Changes
+from twin_runtime.adapters.changes import Change, Changes
 from twin_runtime.core.limits import STREAM_WAITING_MAX
 
 Body = Callable[[Changes], Awaitable[None]]
@@ -102,6 +102,42 @@ def test_the_ring_is_bounded_by_bytes_too(monkeypatch: pytest.MonkeyPatch) -> No
             assert not changes.missed(number)[0]
 
     followed(body)
+
+
+FEW = [(f"d-{n * n % 7}", b"%d" % n if n % 11 else None) for n in range(1, 61)]
+PASSING = [(f"d-{n // 2}", None if n % 2 else b"%d" % n) for n in range(80)]
+
+
+@pytest.mark.parametrize("history", [FEW, PASSING], ids=["few twins", "twins that come and go"])
+def test_wherever_a_reader_stopped_it_learns_once_what_became_of_each_twin(
+    monkeypatch: pytest.MonkeyPatch, history: list[tuple[str, bytes | None]]
+) -> None:
+    monkeypatch.setattr(changes_module, "STREAM_RING_ROWS_MAX", 10)
+
+    async def body(changes: Changes) -> None:
+        known: list[dict[str, bytes | None]] = [{}]
+        with changes.listening():
+            for number, (twin, state) in enumerate(history, 1):
+                changes.take([(twin, state)])
+                await until(lambda number=number: changes.newest == number)  # type: ignore[misc]
+                known.append({**known[-1], twin: state})
+            held = [number for number in range(len(known)) if changes.holds(number)]
+            assert held[-11:] == list(range(len(known)))[-11:]
+            for number in held:
+                twins, reached = changes.missed(number)
+                newer = {change.twin: change.body for change in all_after(changes, reached)}
+                learnt = {twin: known[-1][twin] for twin in twins}
+                assert {**known[number], **learnt, **newer} == known[-1]
+                assert all(known[number].get(twin, ...) != state for twin, state in learnt.items())
+                assert not learnt.keys() & newer.keys()
+
+    followed(body)
+
+
+def all_after(changes: Changes, number: int) -> Iterator[Change]:
+    while piece := changes.after(number):
+        yield from piece
+        number = piece[-1].number
 
 
 def test_a_piece_ends_where_it_is_full_and_the_next_goes_on() -> None:
