@@ -103,6 +103,14 @@ def test_a_write_reaches_its_owner_with_all_that_it_says_and_the_token(cloud: Cl
     assert "x-other" not in sent.headers
 
 
+def test_an_owner_is_waited_for_as_long_as_it_was_asked_to_wait_for_the_cloud(cloud: Cloud) -> None:
+    cloud.does(("PUT", ROOM + "?requested-acks=twin-persisted&timeout=60s"), json=1)
+    cloud.does(("POST", THING + "/inbox/messages/blink?timeout=50s"), json={})
+    write, command = (each.extensions["timeout"]["read"] for each in cloud.sent)
+    assert write > 60.0
+    assert command > 50.0
+
+
 def test_what_the_owner_answered_with_is_shown_here_before_the_writer_is_answered(
     cloud: Cloud,
 ) -> None:

@@ -203,6 +203,20 @@ def test_a_twin_that_is_released_is_gone() -> None:
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("asked", ["?ids=d-2", "/home:d-2"])
+def test_of_others_that_are_released_a_reader_hears_nothing(asked: str) -> None:
+    async def body() -> None:
+        shown = Committed("d-1", 1), Committed("d-2", 1)
+        async with served(*shown) as site, site.reading(f"/api/2/things{asked}") as events:
+            await next_mark(events)
+            site.release("d-1")
+            site.release("d-2")
+            (event,) = await next_events(events, 1)
+            assert (event.name, event.data) == ("gone", {"thingId": "home:d-2"})
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize(
     "asked",
     ["?ids=home:d-2,d-3", "?filter=gt(features/level_m/properties/value,1)", "/d-2"],
