@@ -8,8 +8,9 @@ for this: its supervisor starts what is killed, its roles find each other again.
 is healed for it but what only we can heal: stopped processes, cut links, filled disks.
 
 Converged means: all roles run, and of every twin there was news (`chaos_observer`) after
-the last fault's end. A twin whose device has nothing to report is left out of that, as
-soon as the device's store shows that nothing of it waits (`quiet`). All waiting is bounded.
+the last fault's end. A twin whose device has nothing to report, or is no more, is left out
+of that, as soon as the devices' stores show that nothing of it waits (`quiet`). All waiting
+is bounded.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from deploy.chaos_check import Verdict, check, quiet, stores_in
+from deploy.chaos_check import Verdict, check, devices_in, quiet, stores_in
 from deploy.chaos_faults import Choice, Fault, schedule
 from deploy.chaos_guard import Guard
 from deploy.chaos_observer import FILTER, Observer, Watch
@@ -88,6 +89,7 @@ class Campaign:
         self._began_s = 0.0
         self._interrupted = asyncio.Event()
         self._watches: list[tuple[Strike, Watch]] = []
+        self._devices = devices_in(stores_in(plan.folder))
         system = read_system(plan.folder)
         self.outcome = Outcome(plan, system, [], Observer())
 
@@ -242,7 +244,8 @@ class Campaign:
         outcome = self.outcome
         if outcome.observer.silent(missing, self.now_s() - QUIET_S) != missing:
             return False
-        found = await asyncio.to_thread(quiet, missing.copy(), stores_in(outcome.plan.folder))
+        stores = stores_in(outcome.plan.folder)
+        found = await asyncio.to_thread(quiet, missing.copy(), stores, self._devices)
         outcome.quiet = sorted(found)
         await asyncio.sleep(QUIET_PAUSE_S)
         return missing <= found

@@ -106,16 +106,23 @@ def look(claims: Claims, stores: Stores) -> Verdict:
     return verdict
 
 
-def quiet(twins: Collection[str], stores: Stores) -> set[str]:
-    """Those of `twins` whose devices have been told of all that they produced."""
-    found = set()
+def quiet(twins: Collection[str], stores: Stores, before: Collection[str]) -> set[str]:
+    """Those of `twins` whose devices have been told of all that they produced, or were in a
+    store `before` and are in none now: an agent that has another list of devices since it was
+    started again, as that of this host's processes, forgets one when the cloud holds all of it."""
+    told, owing = set(), set()
     for path in stores.devices:
         newest = _newest(path)
         for row in read_rows(path, "device"):
             mark = json.loads(row.value)["mark"]
-            if newest.get((row.key, mark["session"]), 0) <= mark["told_applied"]:
-                found.add(row.key)
-    return found.intersection(twins)
+            is_told = newest.get((row.key, mark["session"]), 0) <= mark["told_applied"]
+            (told if is_told else owing).add(row.key)
+    return told.union(before).difference(owing).intersection(twins)
+
+
+def devices_in(stores: Stores) -> set[str]:
+    """Whose reports are in a device's store."""
+    return {row.key for path in stores.devices for row in read_rows(path, "device")}
 
 
 def _newest(path: Path) -> dict[tuple[str, int], int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.chaos_check import READINGS_MAX, Place, Verdict, check, look, quiet, stores_in
+from deploy.chaos_check import READINGS_MAX, Place, Verdict, check, devices_in, look, quiet, stores_in
 from deploy.chaos_observer import Claims, Span
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 from twin_runtime.core.effects import Append, Put, Write
@@ -168,7 +168,19 @@ def test_what_every_reading_misses_is_lost(site: Site) -> None:
 
 
 def test_a_device_is_quiet_once_it_was_told_of_all_it_produced(site: Site) -> None:
-    assert quiet({TWIN, "d-2"}, stores_in(site.folder)) == {TWIN}
-    assert quiet({"d-2"}, stores_in(site.folder)) == set()
+    assert quiet({TWIN, "d-2"}, stores_in(site.folder), {TWIN}) == {TWIN}
+    assert quiet({"d-2"}, stores_in(site.folder), {TWIN}) == set()
     site.device(told=TOLD - 1)
-    assert quiet({TWIN}, stores_in(site.folder)) == set()
+    assert quiet({TWIN}, stores_in(site.folder), {TWIN}) == set()
+
+
+def test_a_device_that_its_agent_forgot_is_quiet_and_one_that_was_never_here_is_not(
+    site: Site,
+) -> None:
+    stores = stores_in(site.folder)
+    before = devices_in(stores)
+    assert before == {TWIN}
+    for path in stores.devices:
+        path.unlink()
+    forgotten = stores_in(site.folder)
+    assert quiet({TWIN, "d-elsewhere"}, forgotten, before) == {TWIN}
