@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 the answer is not what was asked for, 2 usage, 3 unreachable
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -44,9 +45,17 @@ def checked_api(
     """Refuse what no client could call."""
     if value is None:
         return None
-    if not value.startswith(("http://", "https://")):
+    if not _can_be_called(value):
         raise click.BadParameter(f"{value!r} is not a URL: write it like {API_DEFAULT}")
     return value.rstrip("/")
+
+
+def _can_be_called(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, brackets that do not close
+        return False
 
 
 def reads_the_api(command: Command) -> Command:

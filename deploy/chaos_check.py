@@ -110,7 +110,8 @@ def quiet(twins: Collection[str], stores: Stores, before: Collection[str]) -> se
     """Those of `twins` whose devices have been told of all that they produced, or were in a
     store `before` and are in none now: an agent that has another list of devices since it was
     started again, as that of this host's processes, forgets one when the cloud holds all of it."""
-    told, owing = set(), set()
+    told: set[str] = set()
+    owing: set[str] = set()
     for path in stores.devices:
         newest = _newest(path)
         for row in read_rows(path, "device"):

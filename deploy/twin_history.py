@@ -51,7 +51,8 @@ class _Past(NamedTuple):
 @click.command()
 @click.argument("twin_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
 @click.argument("feature", shell_complete=completion.features)
-@click.option("--since", "since_s", type=Duration(), default="1h", show_default=True)
+@click.option("--since", "since_s", type=Duration(), default="1h", show_default=True,
+              help="From so long ago on, e.g. 10m.")  # fmt: skip
 @reads_the_api
 def history(*, twin_id: str, feature: str, since_s: float, api: str, as_json: bool) -> None:
     """Show what a feature was, as far back as --since.

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from deploy.chaos_check import READINGS_MAX, Place, Verdict, check, devices_in, look, quiet, stores_in
+from deploy.chaos_check import (
+    READINGS_MAX,
+    Place,
+    Verdict,
+    check,
+    devices_in,
+    look,
+    quiet,
+    stores_in,
+)
 from deploy.chaos_observer import Claims, Span
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
 from twin_runtime.core.effects import Append, Put, Write

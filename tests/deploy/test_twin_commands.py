@@ -210,10 +210,15 @@ def test_an_id_cannot_leave_its_place_in_the_path() -> None:
             assert "is not like d-core-0: `diten twin ls` has all ids" in result.stderr
 
 
-def test_a_wrong_url_is_a_usage_error() -> None:
-    result = diten_twin("ls", "--api", "localhost")
+@pytest.mark.parametrize(
+    "url",
+    ["localhost", "ftp://127.0.0.1", "http://", "http://:::", "http://[::1", "http://h:99999",
+     "http://h:port", "http://h:0"],
+)  # fmt: skip
+def test_a_wrong_url_is_a_usage_error(url: str) -> None:
+    result = diten_twin("ls", "--api", url)
     assert result.exit_code == USAGE
-    assert "'localhost' is not a URL" in result.stderr
+    assert f"{url!r} is not a URL" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["ls", "get d-1", "watch d-1"])
