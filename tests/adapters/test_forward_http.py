@@ -13,7 +13,7 @@ from twin_runtime.adapters.ditto_http import answer_errors
 from twin_runtime.adapters.forward_http import Forwards
 from twin_runtime.adapters.writes_http import TWIN_TYPE, writing_router
 from twin_runtime.core.effects import Answer, CreateTwin, Learn, Refused, Request, WhoOwns
-from twin_runtime.core.limits import FORWARDS_MAX
+from twin_runtime.core.limits import EDITED_BYTES_MAX, FORWARDS_MAX
 
 API = "http://10.0.0.1:8421"
 THING = "/api/2/things/site:d-1"
@@ -131,6 +131,10 @@ def test_the_owners_refusal_is_the_answer(cloud: Cloud) -> None:
     cloud.edge = lambda _: httpx.Response(412, json=body)
     (answer,) = cloud.does(("PUT", ROOM), json=1)
     assert (answer.status_code, answer.json()) == (412, body)
+    moving = {"status": 503, "error": "things:thing.unavailable", "message": "m"}
+    cloud.edge = lambda _: httpx.Response(503, json=moving, headers={"Retry-After": "7"})
+    (answer,) = cloud.does(("PUT", ROOM), json=1)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
 
 
 def test_an_attribute_that_was_not_there_is_made_at_our_address(cloud: Cloud) -> None:
@@ -191,6 +195,7 @@ def test_putting_a_thing_that_nobody_has_heard_of_makes_it(cloud: Cloud) -> None
     ("PUT", "/api/2/things/no-device", 404),
     ("PUT", "/api/2/things/d-9?condition=eq(", 400),
     ("PUT", "/api/2/things/d-9?requested-acks=all", 400),
+    ("PUT", "/api/2/things/d-9?condition=exists(thingId)", 404),
     ("POST", "/api/2/things/d-9/inbox/messages/blink", 404),
 ])  # fmt: skip
 def test_nothing_else_makes_a_twin(cloud: Cloud, method: str, path: str, status: int) -> None:
@@ -199,11 +204,40 @@ def test_nothing_else_makes_a_twin(cloud: Cloud, method: str, path: str, status:
     assert (list(cloud.owned), cloud.sent) == (["d-1"], [])
 
 
-def test_a_body_that_cannot_be_used_makes_no_twin(cloud: Cloud) -> None:
-    headers = {"Content-Type": "application/json"}
-    (answer,) = cloud.does(("PUT", "/api/2/things/d-9"), content=b"{", headers=headers)
-    assert answer.status_code == 400
+def test_a_thing_that_is_expected_to_be_there_is_not_made(cloud: Cloud) -> None:
+    (answer,) = cloud.does(("PUT", "/api/2/things/d-9"), json={}, headers={"If-Match": "*"})
+    assert answer.status_code == 404
     assert list(cloud.owned) == ["d-1"]
+
+
+@pytest.mark.parametrize("body, status", [
+    (b"", 400),
+    (b"{", 400),
+    (b"[]", 400),
+    (b'{"thingId": "site:d-1"}', 400),
+    (b'{"policyId": "a:b"}', 400),
+    (b'{"attributes": {"a/b": 1}}', 400),
+    (b'{"features": {"level_m": {"properties": {"value": 1}}}}', 403),
+    (b'{"revision": 3}', 403),
+    (b'{"attributes": {"a": "%b"}}' % (b"x" * EDITED_BYTES_MAX), 413),
+])  # fmt: skip
+def test_a_thing_that_is_refused_is_not_made(cloud: Cloud, body: bytes, status: int) -> None:
+    headers = {"Content-Type": "application/json"}
+    (answer,) = cloud.does(("PUT", "/api/2/things/d-9"), content=body, headers=headers)
+    assert answer.status_code == status
+    assert {"status", "error", "message", "description"} == answer.json().keys()
+    assert (list(cloud.owned), cloud.sent) == (["d-1"], [])
+
+
+def test_of_two_who_put_a_thing_that_is_not_there_one_makes_it(cloud: Cloud) -> None:
+    """Whoever is sent with the tag of an untouched twin is refused by its owner if it is late."""
+    only_new = {"If-None-Match": "*"}
+    (made,) = cloud.does(("PUT", "/api/2/things/d-9"), json={}, headers=only_new)
+    assert made.status_code == 201
+    cloud.does(("PUT", "/api/2/things/d-9"), json={}, headers=only_new)
+    first, late = (each.headers for each in cloud.sent)
+    assert (first.get("if-match"), first.get("if-none-match")) == ('"rev:1.0"', None)
+    assert (late.get("if-match"), late.get("if-none-match")) == (None, "*")
 
 
 def test_a_directory_that_can_make_none_says_why(cloud: Cloud) -> None:

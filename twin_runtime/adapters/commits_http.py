@@ -70,22 +70,18 @@ class Commits:
     ) -> Response:
         """See `Carrier.edit`."""
         twin = twin_of(thing_id, self.site)
-        method = _METHODS[request.method]
-        value = None if method == "delete" else (await content_of(request)).value
-        if not path:
-            value = _of_this_thing(value, (twin, f"{self.site}:{twin}"))
-        guard, patience_s = said.guard(), said.patience_s()
-        edit = Edit(twin, method, path, value, guard, self.site, said.valid_for_s())
+        edit, _ = await edit_of(request, twin, path, said, self.site)
+        patience_s = said.patience_s()
         answer = await self._asked(edit)
         edited: Edited = answer.value
         if patience_s is not None:
             await self._persisted(twin, edited, patience_s)
         headers = {"ETag": edited.tag} if edited.tag else {}
         if request.headers.get("accept") == TWIN_TYPE:
-            status = 201 if edited.is_new and method == "put" else 200
+            status = 201 if edited.is_new and edit.method == "put" else 200
             return Response(edited.document, status, headers, TWIN_TYPE)
-        if edited.is_new and method == "put":
-            return Json(to_json(value), 201, {**headers, "Location": path_as_sent(request)})
+        if edited.is_new and edit.method == "put":
+            return Json(to_json(edit.value), 201, {**headers, "Location": path_as_sent(request)})
         return Response(status_code=204, headers=headers)
 
     async def _persisted(self, twin: str, edited: Edited, patience_s: float) -> None:
@@ -102,7 +98,7 @@ class Commits:
         except Unavailable as unavailable:
             raise unavailable_now(str(unavailable)) from None
         if answer.refused is not None:
-            raise _refused(answer.refused, wanted)
+            raise refused_as(answer.refused, wanted)
         return answer
 
     async def command(
@@ -116,6 +112,17 @@ class Commits:
             return Json(to_json({"outcome": "done", "reason": outcome.reason}))
         said = f"The device has {outcome.outcome} it: {outcome.reason or 'it gave no reason'}."
         raise refusal(409, f"messages:command.{outcome.outcome}", said, "See the reason.")
+
+
+async def edit_of(
+    request: Request, twin: str, path: tuple[str, ...], said: Conditions, site: str
+) -> tuple[Edit, bytes]:
+    """What a request wants written, and its body as it came; or 400, 413, 415."""
+    method = _METHODS[request.method]
+    raw, value = (b"", None) if method == "delete" else await content_of(request)
+    if not path:
+        value = _of_this_thing(value, (twin, f"{site}:{twin}"))
+    return Edit(twin, method, path, value, said.guard(), site, said.valid_for_s()), raw
 
 
 async def arguments_of(request: Request) -> dict[str, Any]:
@@ -142,7 +149,8 @@ def _of_this_thing(value: Any, names: tuple[str, str]) -> Any:
     return {name: content for name, content in value.items() if name != "thingId"}
 
 
-def _refused(refused: Refused, wanted: effects.Request) -> HTTPException:
+def refused_as(refused: Refused, wanted: effects.Request) -> HTTPException:
+    """What a machine refuses, as an answer."""
     code, text = refused
     if code == "unknown_twin":
         return no_thing(text.partition(" ")[0])

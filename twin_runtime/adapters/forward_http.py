@@ -3,7 +3,7 @@
 The directory knows the owner, and the owner has said where it serves HTTP. A twin that is
 being activated is waited for, a little; an owner that is away, or has just let go of the twin,
 is 503: nothing is stored here, so nothing can be lost here. PUT of a thing that nobody has
-heard of lets the directory make its twin first.
+heard of lets the directory make its twin first, once it is known that the twin will take it.
 
 An edit is answered by the owner with the whole twin, which is shown here before the writer has
 the answer: whoever wrote here reads here what was written.
@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from twin_runtime.adapters.commits_http import Ask
+from twin_runtime.adapters.commits_http import Ask, edit_of, refused_as
 from twin_runtime.adapters.ditto_http import no_thing, path_as_sent, refusal
 from twin_runtime.adapters.http_problem import has_body
 from twin_runtime.adapters.writes_http import (
@@ -30,8 +30,11 @@ from twin_runtime.adapters.writes_http import (
     writing_router,
 )
 from twin_runtime.core import effects
-from twin_runtime.core.effects import Answer, CreateTwin, Learn, WhoOwns
+from twin_runtime.core.edit import edit
+from twin_runtime.core.effects import Answer, CreateTwin, Edit, Learn, Refused, WhoOwns
 from twin_runtime.core.errors import Unavailable
+from twin_runtime.core.etag import thing_tag
+from twin_runtime.core.ids import TwinId
 from twin_runtime.core.limits import (
     ANSWER_S,
     FORWARD_CONNECT_S,
@@ -40,6 +43,7 @@ from twin_runtime.core.limits import (
     FORWARD_PAUSE_S,
     FORWARDS_MAX,
 )
+from twin_runtime.core.twin import Twin
 
 _SENT_ON = ("content-type", "if-match", "if-none-match")
 _ANSWERED = ("content-type", "etag", "retry-after")
@@ -52,7 +56,7 @@ class Owner(NamedTuple):
 
     edge: str
     api: str
-    is_new: bool  # the twin was made for this request
+    untouched: str = ""  # the tag of a twin that was made for this request
 
 
 def edge_client() -> httpx.AsyncClient:
@@ -76,10 +80,9 @@ class Forwards:
     ) -> Response:
         """See `Carrier.edit`."""
         twin = twin_of(thing_id, self.site)
-        said.guard(), said.valid_for_s()  # a mistake is found before anything is made
-        makes = request.method == "PUT" and not path and said.if_match is None
-        within_s, body = said.patience_s() or 0.0, await _body(request)
-        owner, answer = await self.send(request, twin, body, within_s, WHOLE, makes=makes)
+        wanted, body = await edit_of(request, twin, path, said, self.site)
+        within_s = said.patience_s() or 0.0
+        owner, answer = await self.send(request, twin, body, within_s, WHOLE, _made_by(wanted))
         await self.learn(twin, owner, answer)
         return _relayed(request, owner, answer, body)
 
@@ -99,17 +102,16 @@ class Forwards:
         body: bytes | AsyncIterator[bytes],
         within_s: float = 0.0,
         headers: Mapping[str, str] = _PLAIN,
-        *,
-        makes: bool = False,
+        making: Edit | None = None,
     ) -> tuple[Owner, httpx.Response]:
         """What the owner of a twin answers to a request that comes with these `headers` too; a
-        twin that is not known is made if the request `makes` it. 404, 502 or 503 where its
-        owner cannot be asked."""
+        twin that is not known is made if it could take what is `making` it. 404, 502 or 503
+        where its owner cannot be asked."""
         if self._under_way >= FORWARDS_MAX:
             raise unavailable_now(f"{FORWARDS_MAX} writes are on their way to edges already.")
         self._under_way += 1
         try:
-            owner = await self._owner(twin, makes=makes)
+            owner = await self._owner(twin, making)
             answer = await self._sent(request, owner, body, within_s, headers)
         finally:
             self._under_way -= 1
@@ -127,27 +129,27 @@ class Forwards:
                 text = f"{owner.edge} has let go of it meanwhile"
                 raise unavailable_now(f"{text}: read whether it is done before asking again.")
 
-    async def _owner(self, twin: str, *, makes: bool) -> Owner:
+    async def _owner(self, twin: str, making: Edit | None) -> Owner:
         is_new = False
         for _ in range(round(FORWARD_OWNER_S / FORWARD_PAUSE_S)):
             found = await self._asked(WhoOwns(twin))
             if found.refused is None and found.value["phase"] != "activating":
-                return self._reached(found.value, is_new=is_new)
+                return _reached(found.value, is_new=is_new)
             if found.refused is not None:
-                if not makes:
-                    raise no_thing(twin)
-                made = await self._asked(CreateTwin(twin))
-                if made.refused is not None:
-                    raise unavailable_now(f"{made.refused.message}.")
+                await self._make(twin, making)
                 is_new = True
             await asyncio.sleep(FORWARD_PAUSE_S)
         raise unavailable_now(f"{twin} is on its way to its edge.")
 
-    def _reached(self, where: dict[str, str], *, is_new: bool) -> Owner:
-        edge, api = where["owner"], where.get("api")
-        if api is None:
-            raise unavailable_now(f"{edge} has not said where it serves HTTP ([http] advertise).")
-        return Owner(edge, api, is_new)
+    async def _make(self, twin: str, making: Edit | None) -> None:
+        """Have a twin made that will take what is `making` it: there is no way to unmake one."""
+        if making is None:
+            raise no_thing(twin)
+        if isinstance(refused := edit(Twin(TwinId(twin), epoch=0), making, 0), Refused):
+            raise refused_as(refused, making)
+        made = await self._asked(CreateTwin(twin))
+        if made.refused is not None:
+            raise unavailable_now(f"{made.refused.message}.")
 
     async def _sent(
         self,
@@ -158,6 +160,9 @@ class Forwards:
         also: Mapping[str, str],
     ) -> httpx.Response:
         headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
+        if owner.untouched and "if-none-match" in headers:
+            del headers["if-none-match"]
+            headers["if-match"] = owner.untouched  # nobody wrote it first, nor did its device
         headers |= also
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -181,8 +186,26 @@ class Forwards:
             raise unavailable_now(f"{unavailable}.") from None
 
 
+def _made_by(wanted: Edit) -> Edit | None:
+    """An edit that a thing may begin with: it is whole, and asks for nothing that was before."""
+    is_whole = wanted.method == "put" and not wanted.path
+    return wanted if is_whole and not wanted.guard.if_match and not wanted.guard.holds else None
+
+
+def _reached(where: dict[str, Any], *, is_new: bool) -> Owner:
+    edge, api = where["owner"], where.get("api")
+    if api is None:
+        raise unavailable_now(f"{edge} has not said where it serves HTTP ([http] advertise).")
+    return Owner(edge, api, _tag_of_nothing(where["epoch"]) if is_new else "")
+
+
+def _tag_of_nothing(epoch: int) -> str:
+    """The tag of a twin of which nobody has said anything."""
+    return thing_tag({"epoch": epoch, "revision": 0, "features": {}})
+
+
 async def _body(request: Request) -> bytes:
-    if request.method == "DELETE" or not has_body(request):
+    if not has_body(request):
         return b""
     return (await content_of(request)).raw
 
@@ -193,7 +216,7 @@ def _relayed(request: Request, owner: Owner, answer: httpx.Response, body: bytes
     status, content = answer.status_code, answer.content
     if is_twin(answer):
         status, content = (201, body) if status == 201 else (204, b"")  # noqa: PLR2004
-    if owner.is_new and status == 204:  # noqa: PLR2004
+    if owner.untouched and status == 204:  # noqa: PLR2004
         status, content = 201, body
     if status == 201:  # noqa: PLR2004
         headers |= {"location": path_as_sent(request), "content-type": "application/json"}
