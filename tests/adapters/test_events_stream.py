@@ -105,6 +105,21 @@ def test_a_reader_is_told_when_the_log_no_longer_reaches_back_so_far(tmp_path: P
     asyncio.run(body())
 
 
+def test_a_reader_of_another_log_gets_this_one_from_its_beginning(tmp_path: Path) -> None:
+    async def body() -> None:
+        cloud = Cloud(tmp_path)
+        cloud.decide(3)
+        async with cloud.reading(last="57") as events:
+            first, *seen = await next_events(events, 4)
+            assert (first.name, first.id) == ("resync", "")
+            cloud.decide()
+            seen += await next_events(events, 1)
+        assert [event.data["number"] for event in seen] == [1, 2, 3, 4]
+        cloud.store.close()
+
+    asyncio.run(body())
+
+
 def test_a_silent_stream_says_that_it_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

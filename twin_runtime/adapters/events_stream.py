@@ -5,7 +5,7 @@
 
 The log is on disk, so a reader goes on with `Last-Event-ID` where it stopped, over restarts of
 the cloud too; without one it begins with what comes next. `event: resync` says that the log no
-longer reaches back so far: what follows begins with the oldest event that is kept. The newest
+longer reaches back so far, or is another one: what follows begins with the oldest event. The newest
 events are in memory, since all readers want them at once; who is further behind reads the log,
 in a thread.
 """
@@ -31,6 +31,7 @@ from twin_runtime.ports import LogEntry
 
 Scan = Callable[[int, int], list[LogEntry]]  # entries after a number, at most so many
 _NUMBER_CHARS_MAX = 18
+_NEVER = -1  # before all events of the log
 
 
 class EventsStream:
@@ -69,12 +70,19 @@ class EventsStream:
         last = request.headers.get("Last-Event-ID", "")
         is_number = last.isascii() and last.isdigit() and len(last) <= _NUMBER_CHARS_MAX
         number = int(last) if is_number else await self._newest()
+        if is_number and await self._is_of_another_log(number):
+            number = _NEVER
         return StreamingResponse(self._frames(number), 200, STREAM_HEADERS, EVENT_STREAM)
+
+    async def _is_of_another_log(self, number: int) -> bool:
+        """Whether an event that somebody has heard is yet to come."""
+        return number > 0 and not await asyncio.to_thread(self._scan, number - 1, 1)
 
     async def _frames(self, number: int) -> AsyncIterator[bytes]:
         self._readers += 1
         try:
-            yield b"id: %d\n\n" % number
+            if number != _NEVER:
+                yield b"id: %d\n\n" % number
             while not self._over:
                 news = self._news
                 entries = await self._after(number)
