@@ -93,12 +93,14 @@ def send(
     path: str,
     body: Mapping[str, Any] | None = None,
 ) -> "httpx.Response":
-    """The API's response, whatever it is, or `Unreachable`."""
+    """The API's response, whatever it is, or `Unreachable`. An edge that a twin has left says
+    where it is: what is read is read there; a write is not sent on, for its token is not meant
+    for whatever address an answer names."""
     import httpx
 
     try:
-        return client.request(method, path, json=body)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
+        return client.request(method, path, json=body, follow_redirects=method == "GET")
+    except (httpx.RequestError, httpx.InvalidURL) as error:
         raise Unreachable(
             f"nobody answers at {client.base_url} ({str(error) or type(error).__name__}): "
             "start one with `diten up`, or name another with --api"
@@ -110,6 +112,9 @@ def answer(response: "httpx.Response") -> Any:
     gave."""
     if response.is_success and not response.content:
         return None
+    if response.next_request is not None:
+        there = str(response.next_request.url.join("/")).rstrip("/")
+        raise Refused(f"the twin is at another edge by now: write to it with --api {there}")
     try:
         body = response.json()
     except ValueError:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deploy import completion
 from deploy.api import answer, api_client, reads_the_api, send
+from deploy.edge_id import EdgeId
 from deploy.tables import edges_table, print_table
 
 
@@ -45,7 +46,7 @@ def ls(*, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
+@click.argument("edge_id", metavar="EDGE", type=EdgeId(), shell_complete=completion.edges)
 @reads_the_api
 def drain(*, edge_id: str, api: str, as_json: bool) -> None:
     """Let all twins of an edge move elsewhere, a few at a time.
@@ -55,7 +56,7 @@ def drain(*, edge_id: str, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
+@click.argument("edge_id", metavar="EDGE", type=EdgeId(), shell_complete=completion.edges)
 @reads_the_api
 def resume(*, edge_id: str, api: str, as_json: bool) -> None:
     """Let an edge serve again.
@@ -65,7 +66,7 @@ def resume(*, edge_id: str, api: str, as_json: bool) -> None:
 
 
 @edge.command()
-@click.argument("edge_id", metavar="EDGE", shell_complete=completion.edges)
+@click.argument("edge_id", metavar="EDGE", type=EdgeId(), shell_complete=completion.edges)
 @click.confirmation_option(
     prompt="Its twins go on elsewhere from their checkpoints. Is it gone?",
     help="Do not ask whether it is really gone.",
@@ -81,8 +82,6 @@ def lost(*, edge_id: str, api: str, as_json: bool) -> None:
 
 
 def _set(edge_id: str, verb: str, api: str, *, as_json: bool) -> None:
-    from urllib.parse import quote
-
     with api_client(api) as client:
-        said = answer(send(client, "POST", f"/api/v1/edges/{quote(edge_id, safe='')}/{verb}"))
+        said = answer(send(client, "POST", f"/api/v1/edges/{edge_id}/{verb}"))
     click.echo(json.dumps(said) if as_json else f"{edge_id} is {said['state']}")

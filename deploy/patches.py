@@ -25,11 +25,17 @@ def _split(written: str) -> tuple[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """JSON, or else the text itself."""
+    """JSON, or else the text itself; what Python alone takes for JSON is text."""
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_no_json)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
         return text
+    return value
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(name)
 
 
 def _set(patch: dict[str, Any], path: list[str], value: Any) -> None:
@@ -38,4 +44,6 @@ def _set(patch: dict[str, Any], path: list[str], value: Any) -> None:
         patch = patch.setdefault(each, {})
         if not isinstance(patch, dict):
             raise click.UsageError(f"{'/'.join(path)} is below a value that is written too")
+    if name in patch:
+        raise click.UsageError(f"{'/'.join(path)} is written twice")
     patch[name] = value

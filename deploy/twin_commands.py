@@ -14,6 +14,7 @@ from rich.console import Console
 
 from deploy import completion
 from deploy.api import Refused, Unreachable, answer, api_client, reads_the_api, send
+from deploy.edge_id import EdgeId
 from deploy.journey import Event, Journey, in_words
 from deploy.patches import merge_patch
 from deploy.tables import changes, heading, print_table, refusals, thing_table, things_table
@@ -78,8 +79,8 @@ def watch(*, thing_id: str, api: str, as_json: bool) -> None:
 
 @twin.command()
 @click.argument("twin_id", metavar="ID", type=TwinId(), shell_complete=completion.twins)
-@click.option("--to", "edge", required=True, metavar="EDGE", shell_complete=completion.edges,
-              help="The edge that is to own it.")  # fmt: skip
+@click.option("--to", "edge", required=True, metavar="EDGE", type=EdgeId(),
+              shell_complete=completion.edges, help="The edge that is to own it.")  # fmt: skip
 @reads_the_api
 def move(*, twin_id: str, edge: str, api: str, as_json: bool) -> None:
     """Let another edge own a twin, and wait until it does.

@@ -40,7 +40,7 @@ def asked(path: str) -> dict[str, Any]:
     ("/api/v1/twins/d-1?feature=a&limit=0", 400, "limit = '0': Input should be greater"),
     ("/api/v1/twins/nobody?feature=a", 404, "there is no twin 'nobody'"),
     ("/api/v1/twins/" + "a" * 10_000, 404, f"there is no twin '{'a' * 60}'"),
-    ("/api/v1/nothing", 404, "GET /api/v1/nothing: see /openapi.json"),
+    ("/api/v1/nothing", 404, "GET /api/v1/nothing: not found here; see /openapi.json"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_in_a_sentence(path: str, status: int, said: str) -> None:
     answer = asked(path)

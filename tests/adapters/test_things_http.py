@@ -249,7 +249,7 @@ def test_the_api_describes_itself() -> None:
     "path, status, detail",
     [
         ("/api/v1/events?after=x", 400, "after = 'x': Input should be a valid integer"),
-        ("/api/v1/nothing", 404, "GET /api/v1/nothing: see /openapi.json"),
+        ("/api/v1/nothing", 404, "GET /api/v1/nothing: not found here; see /openapi.json"),
     ],
 )
 def test_below_our_own_prefix_errors_are_problems(path: str, status: int, detail: str) -> None:

@@ -85,3 +85,10 @@ def test_an_edge_that_nobody_knows_is_one_sentence(verb: str) -> None:
         result = diten_edge(verb, "e-9", *sure, "--api", api)
     assert result.exit_code == REFUSED
     assert result.stderr.strip() == "Error: no edge e-9 has said hello; known: e-1"
+
+
+@pytest.mark.parametrize("edge", ["e/1", "one", "E-1", ""])
+def test_what_is_no_edge_s_id_is_a_mistake_of_usage(edge: str) -> None:
+    result = diten_edge("drain", edge)
+    assert result.exit_code == USAGE
+    assert f"{edge!r} is not like e-1: `diten edge ls` has all ids" in result.stderr

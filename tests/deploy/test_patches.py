@@ -51,7 +51,14 @@ def test_values_are_json_or_else_text() -> None:
     }
 
 
-@pytest.mark.parametrize("words", [["room"], ["=3"], ["a=1", "a/b=2"]])
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "[NaN]", "[" * 100_000])
+def test_what_only_python_takes_for_json_is_text(text: str) -> None:
+    assert merge_patch([f"a={text}"], []) == {"attributes": {"a": text}}
+
+
+@pytest.mark.parametrize(
+    "words", [["room"], ["=3"], ["a=1", "a/b=2"], ["a/b=2", "a=1"], ["a=1", "a=2"]]
+)
 def test_what_is_no_assignment_is_said(words: list[str]) -> None:
     with pytest.raises(click.UsageError):
         merge_patch(words, [])

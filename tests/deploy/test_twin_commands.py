@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from fastapi import FastAPI
 from rich.console import Console
 
 from deploy.tables import (
@@ -30,6 +31,7 @@ from deploy.tables import (
 )
 from deploy.twin_commands import twin
 from tests.adapters.serving import serving
+from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.http_server import bind
 from twin_runtime.adapters.reading import Shown
 from twin_runtime.adapters.things_http import things_app
@@ -176,11 +178,25 @@ def test_what_a_device_says_moves_no_cursor() -> None:
         desired={"features/temperature_c/value": wish},
     )  # fmt: skip
     with served(hostile) as api:
-        for command in (["ls"], ["get", "d-1"]):
-            said = diten_twin(*command, "--api", api).stdout
-            assert r"\x1b]0;x\x07" in said
-            assert all(line.isprintable() for line in said.splitlines()), said
+        listed, said = (
+            diten_twin(*command, "--api", api).stdout for command in (["ls"], ["get", "d-1"])
+        )
+    for shown in (listed, said):
+        assert r"\x1b]0;x\x07" in shown
+        assert all(line.isprintable() for line in shown.splitlines()), shown
     assert all(word in said for word in (r"a\x1b[1A", r"no\x1b[2J", r"\x9b1A", r"\x1b[8m"))
+
+
+def test_a_twin_is_read_where_it_went_and_written_to_there_only() -> None:
+    with served(Committed("d-1")) as owner:
+        app = FastAPI()
+        app.add_middleware(Elsewhere, elsewhere={"d-1": owner}, site="home")
+        with serving(app) as former:
+            read = diten_twin("get", "d-1", "--api", former)
+            written = diten_twin("patch", "d-1", "a=1", "--api", former, DITEN_TOKEN="t" * 16)
+    assert (read.exit_code, read.stdout.partition(" ")[0]) == (OK, "home:d-1")
+    assert written.exit_code == 1
+    assert f"the twin is at another edge by now: write to it with --api {owner}" in written.stderr
 
 
 def test_get_as_json_prints_the_thing_unrounded() -> None:

@@ -184,9 +184,9 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(request))
     if request.url.path.startswith(OUR_PREFIX):
-        text = f"{_asked(request)}: see /openapi.json"
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        answer = problem(error.status_code, code, text)
+        phrase = HTTPStatus(error.status_code).phrase.lower()
+        text = f"{_asked(request)}: {phrase} here; see /openapi.json"
+        answer = problem(error.status_code, phrase.replace(" ", "_"), text)
         answer.headers.update(headers)
         return answer
     detail: Any = error.detail
