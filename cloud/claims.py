@@ -6,10 +6,11 @@ evidence that the store has forgotten: somebody put an older copy in its place.
 
     an edge says                                  and the twin
     --------------------------------------------  --------------------------------------------
-    I own it, at a larger epoch than the store's  is its own at that epoch: `adopt`
-      or nobody here knows it
-    the same, but of less than the store holds,   is left alone: `dispute`. Either both were
-      or at the very epoch given to another       given it, or one of two pasts is lost
+    I own it, at a larger epoch than the store's  is its own at that epoch. A twin that was
+      or nobody here knows it; or at the same,      created anew in its place is still empty,
+      and the store holds nothing of it             and deposed by the next epoch at once
+    the same, but of less than the store holds,   is left alone, `disputed`. Either both were
+      or at the same and the store holds some       given it, or one of two pasts is lost
     I have handed it over, at such an epoch, or   is its own, and left alone: it may have gone
       at one at which nobody asked for it         on to another, who will say so at a larger
 
@@ -18,8 +19,9 @@ handed over to whom he likes, of a disputed one to the edge that is right, which
 to itself; the next epoch deposes the other. Of a disputed twin no checkpoint is taken, so no
 report becomes stable, and its device keeps what it measures for whoever is right.
 
-A document at a larger epoch does not say whose it is, and may be older than the broker's
-memory; it only keeps its twin from being activated from the checkpoint here.
+A document at a larger epoch does not say whose it is, and the broker may remember it from long
+ago; it only keeps its twin from being activated from the checkpoint here. A device that says
+it has an owner which nobody knows is given another only after a while.
 
 Nothing of this is stored: whoever is not answered says it again. There is at most one entry
 per twin of the directory, and an edge is believed as many new twins as it may own.
@@ -33,7 +35,7 @@ from cloud.edges import Edges
 from cloud.snapshots import Snapshots
 from twin_runtime.core.effects import Effects, Note, Refused
 from twin_runtime.core.ids import EdgeId
-from twin_runtime.core.limits import TWINS_PER_CLOUD_MAX, TWINS_PER_EDGE_MAX
+from twin_runtime.core.limits import OWNER_EXPECTED_S, TWINS_PER_CLOUD_MAX, TWINS_PER_EDGE_MAX
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.ownership import Placement
 
@@ -58,6 +60,7 @@ class Claims:
         self._rejected: dict[str, str] = {}  # somebody has said that this edge is not right
         self._handed_over: dict[str, None] = {}
         self._published: dict[str, int] = {}  # the largest epoch of a document
+        self._expected: dict[str, float] = {}  # twins that may have an owner, since when
         self._has_told = False
 
     def __contains__(self, twin: str) -> bool:
@@ -87,10 +90,13 @@ class Claims:
         self._tell(edge, placed, snapshot, fx)
         if placed is None:
             return True
-        if snapshot.epoch > placed.epoch and not self._snapshots.reaches_beyond(snapshot):
+        is_later = snapshot.epoch > placed.epoch
+        if not is_later and self._rejected.get(twin) == edge:
+            return False
+        may_be_it = is_later or self._snapshots.is_empty(twin)
+        if may_be_it and not self._snapshots.reaches_beyond(snapshot):
             return True
-        if self._rejected.get(twin) != edge:
-            self._dispute(edge, placed, snapshot, fx)
+        self._dispute(edge, placed, snapshot, fx)
         return False
 
     def _is_past(self, edge: str, placed: Placement | None, snapshot: Snapshot) -> bool:
@@ -98,7 +104,7 @@ class Claims:
         if self._edges.state_of(edge) in (None, "lost"):
             return True
         if placed is not None:
-            return snapshot.epoch < placed.epoch
+            return (snapshot.epoch, snapshot.revision) <= (placed.epoch, 0)
         is_full = len(self._placements) >= TWINS_PER_CLOUD_MAX
         return is_full or self._edges.load_of(edge) >= TWINS_PER_EDGE_MAX
 
@@ -108,9 +114,19 @@ class Claims:
         self._handed_over[twin] = None
         return replace(self._placements[twin], phase="owned")
 
-    def published(self, twin: str, epoch: int) -> None:
-        """A document of a twin of the directory came, at this epoch."""
-        self._published[twin] = max(epoch, self._published.get(twin, 0))
+    def published(self, twin: str, epoch: int, now_s: float) -> None:
+        """A document came which is not of the twin's owner here."""
+        if twin in self._placements:
+            self._published[twin] = max(epoch, self._published.get(twin, 0))
+        elif twin in self._expected:
+            self._expected[twin] = now_s
+
+    def expects(self, twin: str, known_epoch: int, now_s: float) -> bool:
+        """Whether an edge may own a twin that nobody here knows: its device says so, and some
+        time is left for the edge to say it, too."""
+        if not known_epoch or len(self._expected) >= TWINS_PER_CLOUD_MAX:
+            return False
+        return now_s - self._expected.setdefault(twin, now_s) < OWNER_EXPECTED_S
 
     # --- how it ends --------------------------------------------------------------------
 
@@ -118,6 +134,7 @@ class Claims:
         """The twin is owned by whom the directory says, or moves: somebody has decided."""
         self._disputed.pop(twin, None)
         self._handed_over.pop(twin, None)
+        self._expected.pop(twin, None)
 
     def decide(self, twin: str, target: str) -> Placement | Refused:
         """Somebody says that `target` is right: the placement that it has then."""

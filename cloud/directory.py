@@ -24,6 +24,7 @@ Should this store be an older copy, edges own twins at epochs that it does not k
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cloud.assignments import Assignments
 from cloud.blobs import Precopy
@@ -41,7 +42,6 @@ from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
     EDGES_MAX,
     ORDERS_MAX,
-    OWNER_EXPECTED_S,
     REPUBLISH_PAUSE_S,
     TWINS_PER_CLOUD_MAX,
 )
@@ -64,7 +64,6 @@ class Directory:
         self.precopy = Precopy(self.edges, self.snapshots)
         self.departures = Departures()
         self._homeless: dict[str, None] = {}  # heard of before any edge was
-        self._expected: dict[str, float] = {}  # may be owned, by whoever has yet to say so
         self._confirmed: dict[str, Placement] = {}  # their devices know, no row says so yet
         self._orders = Reminders()
         self.assignments = Assignments(self.placements)
@@ -95,25 +94,10 @@ class Directory:
     def device_online(self, twin: str, known_epoch: int, now: Now, fx: Effects) -> None:
         """A device says that it is there: create its twin, or tell it where it is."""
         placement = self.placements.get(twin)
-        if placement is None and not self._may_be_owned(twin, known_epoch, now):
+        if placement is None and not self.claims.expects(twin, known_epoch, now.monotonic_s):
             self._create(twin, now, fx)
         elif placement and placement.phase != "activating" and known_epoch != placement.epoch:
             self.assignments.say(twin, placement, fx)
-
-    def _may_be_owned(self, twin: str, known_epoch: int, now: Now) -> bool:
-        """Whether an edge owns a twin nobody here knows: its device says so, and some time is
-        left for that edge to say it, too (`claims`)."""
-        if not known_epoch or len(self._expected) >= TWINS_PER_CLOUD_MAX:
-            return False
-        since_s = self._expected.setdefault(twin, now.monotonic_s)
-        return now.monotonic_s - since_s < OWNER_EXPECTED_S
-
-    def published(self, twin: str, epoch: int, now: Now) -> None:
-        """Somebody owns a twin, but nobody that is its owner here."""
-        if twin in self.placements:
-            self.claims.published(twin, epoch)
-        elif twin in self._expected:
-            self._expected[twin] = now.monotonic_s
 
     def create(self, twin: str, now: Now, fx: Effects) -> Refused | None:
         """Let there be a twin for a device that will come; one that is there already may stay."""
@@ -132,7 +116,7 @@ class Directory:
             if len(self._homeless) < TWINS_PER_CLOUD_MAX:
                 self._homeless[twin] = None
             return
-        self._expected.pop(twin, None)
+        self.claims.end(twin)
         self.give(twin, ownership.create(edge), now, fx)
         self.events.add("created", now, fx, twin=twin, to=edge)
         text, epoch = f"{twin} is new: its twin is created on {edge}", self.placements[twin].epoch
@@ -326,11 +310,13 @@ class Directory:
         self.moves.end(twin)
         self.claims.end(twin)
         self._homeless.pop(twin, None)
-        self._expected.pop(twin, None)
+        before = self.placements.get(twin)
         self.give(twin, adopted, now, fx)
         self.assignments.say(twin, adopted, fx)
         fx.count("twins_adopted_total")
         self.events.add("adopted", now, fx, twin=twin, to=edge, epoch=snapshot.epoch)
+        if before is not None and before.epoch == adopted.epoch:  # given twice, but not the next
+            self.seal(twin, replace(adopted, phase="sealing", target=adopted.owner), now, fx)
 
     def _depose(self, edge: str, twin: str, fx: Effects) -> None:
         """Whoever speaks of a twin without owning it is told to let go (C6)."""

@@ -296,7 +296,7 @@ class CloudMachine:
         if placement is None or (document.twin, document.epoch) != (twin, placement.epoch):
             fx.count("fenced_total", "document")
             if document.twin == twin:
-                self.directory.published(twin, document.epoch, now)
+                self.directory.claims.published(twin, document.epoch, now.monotonic_s)
             return False
         self._show(document, payload, now.wall_ms, fx)
         return True

@@ -47,6 +47,11 @@ class Snapshots:
         kept = self._kept.get(twin)
         return messages.parse(messages.SNAPSHOT, kept.row) if kept else None
 
+    def is_empty(self, twin: str) -> bool:
+        """Whether nothing of a twin was ever stored but that it is there."""
+        kept = self._kept.get(twin)
+        return kept is None or kept.revision == 0
+
     def reaches_beyond(self, snapshot: Snapshot) -> bool:
         """Whether what is held is of a later state than this."""
         kept = self._kept.get(snapshot.twin)

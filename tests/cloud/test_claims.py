@@ -5,7 +5,7 @@ import pytest
 from cloud import claims
 from tests.cloud.a_directory import World, assigned, orders, owning, placed, snapshot
 from twin_runtime.core import messages
-from twin_runtime.core.effects import Effects, Now
+from twin_runtime.core.effects import Effects
 from twin_runtime.core.limits import OWNER_EXPECTED_S
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.orders import Activate, Release, Seal, Stable
@@ -50,6 +50,24 @@ def test_an_owner_of_a_twin_that_nobody_knows_is_believed() -> None:
     fx = world.checkpoint(snapshot("d-9", revision=3, epoch=2), edge="e-3")
     assert where(world, "d-9") == ("owned", "e-3", 2)
     assert "the store does not know it" in errors(fx)[0]
+
+
+def test_a_twin_that_was_created_anew_in_its_place_is_the_owners_that_has_something() -> None:
+    world = restored()
+    world.online("d-9")
+    created = where(world, "d-9")[1]
+    other = "e-3" if created == "e-2" else "e-2"
+    world.activated("d-9", edge=created)
+    world.checkpoint(snapshot("d-9", revision=0), edge=created)
+    world.checkpoint(snapshot("d-9", revision=7), edge=other)
+    assert where(world, "d-9") == ("sealing", other, 1)
+    world.checkpoint(snapshot("d-9", revision=0), edge=created)
+    assert world.directory.claims.counts()["disputed"] == 0, "an empty twin disputes nothing"
+    world.sealed(snapshot("d-9", revision=8), edge=other)
+    world.activated("d-9", epoch=2, edge=other)
+    assert where(world, "d-9") == ("owned", other, 2)
+    fx = world.checkpoint(snapshot("d-9", revision=0), edge=created)
+    assert orders(fx, created) == [Release(store=f"s-{created}", twin="d-9", epoch=2)]
 
 
 def test_what_has_happened_is_said_once_with_what_to_do() -> None:
@@ -285,7 +303,7 @@ def test_a_device_whose_owner_nobody_heard_of_gets_a_new_one_after_a_while() -> 
     world = restored()
     world.online("d-9", epoch=3)
     world.now_s += OWNER_EXPECTED_S - 1
-    world.directory.published("d-9", 3, Now(world.now_s, 0))
+    world.directory.claims.published("d-9", 3, world.now_s)
     world.now_s += OWNER_EXPECTED_S - 1
     assert world.online("d-9", epoch=3).writes == [], "somebody publishes it"
     world.now_s += 1
@@ -294,7 +312,7 @@ def test_a_device_whose_owner_nobody_heard_of_gets_a_new_one_after_a_while() -> 
 
 def test_g3_a_twin_that_is_published_at_a_larger_epoch_is_not_activated_from_here() -> None:
     world = restored()
-    world.directory.published("d-1", 4, Now(world.now_s, 0))
+    world.directory.claims.published("d-1", 4, world.now_s)
     world.set_edge("e-1", "lost")
     world.hello("e-1", "s-new")
     assert where(world) == ("owned", "e-1", 1)
