@@ -28,7 +28,7 @@ from twin_runtime.core.errors import StoreFull
 from twin_runtime.core.ids import StoreId
 from twin_runtime.core.limits import BATCH_EVENTS_MAX, COMMIT_LINGER_S, STORE_RETRY_FIRST_S
 from twin_runtime.ports import LogEntry, Ports
-from twin_runtime.shell import Inbox, Stopped, in_thread, run
+from twin_runtime.shell import Inbox, Stopped, _pump, in_thread, run
 
 WAIT_S = 5.0  # for what takes milliseconds
 POLLS_MAX = 5_000
@@ -450,6 +450,32 @@ def test_g7_large_messages_make_the_producer_wait_before_they_are_many() -> None
         assert len(inbox.take(1)) == 1
         await asyncio.wait_for(waiting, WAIT_S)
         assert len(inbox.take(9)) == 3
+
+    asyncio.run(body())
+
+
+def test_g7_what_the_machine_has_not_taken_stays_with_the_bus_which_can_drop_it() -> None:
+    memory, inbox = Memory(), Inbox(events_max=2)
+    asked_for: list[int] = []
+
+    async def messages() -> AsyncGenerator[list[Event], None]:
+        for number in range(3):
+            asked_for.append(number)
+            yield [message("t"), message("t")]
+        await asyncio.Event().wait()
+
+    memory.messages = messages  # type: ignore[method-assign]
+
+    async def body() -> None:
+        pump = asyncio.create_task(_pump(ports_of(memory), inbox))
+        await until(lambda: inbox.waiting)
+        await asyncio.sleep(0.005)
+        assert (asked_for, inbox.waiting) == ([0], 2)
+        inbox.take(1)
+        await until(lambda: inbox.waiting == 3)
+        assert asked_for == [0, 1]
+        pump.cancel()
+        await asyncio.wait([pump])
 
     asyncio.run(body())
 

@@ -34,10 +34,9 @@ from twin_runtime.core.effects import (
 from twin_runtime.core.errors import DitenError, StoreFull
 from twin_runtime.core.inbox import payload_bytes
 from twin_runtime.core.limits import (
+    AHEAD_BYTES_MAX,
     BATCH_EVENTS_MAX,
     COMMIT_LINGER_S,
-    INBOX_BYTES_MAX,
-    INBOX_EVENTS_MAX,
     STORE_RETRY_FIRST_S,
     STORE_RETRY_LAST_S,
 )
@@ -51,11 +50,12 @@ class Stopped(DitenError):
 
 
 class Inbox:
-    """Events on their way to the machine. `put` waits for room, so that pressure reaches
-    whoever produces; what cannot wait (the bus) drops at its own bound."""
+    """Events on their way to the machine: a batch, and what came with it. `put` waits for room,
+    so that pressure reaches whoever produces; what cannot wait (the bus) keeps what comes
+    meanwhile, and drops at its own bound."""
 
     def __init__(
-        self, events_max: int = INBOX_EVENTS_MAX, bytes_max: int = INBOX_BYTES_MAX
+        self, events_max: int = BATCH_EVENTS_MAX, bytes_max: int = AHEAD_BYTES_MAX
     ) -> None:
         self._events: deque[Event] = deque()
         self._events_max = events_max
@@ -68,10 +68,14 @@ class Inbox:
 
     async def put(self, events: Sequence[Event]) -> None:
         """Add `events` in order, once there is room."""
+        await self.room()
+        self.push(events)
+
+    async def room(self) -> None:
+        """Wait until the machine is to be given more."""
         while self._is_full():
             self._drained.clear()
             await self._drained.wait()
-        self.push(events)
 
     def push(self, events: Sequence[Event]) -> None:
         """Add `events` now, room or not: for the few that answer an effect, and for questions,
@@ -161,7 +165,8 @@ async def run(machine: Machine, ports: Ports, inbox: Inbox, offload: Offload = i
 async def _pump(ports: Ports, inbox: Inbox) -> None:
     async with aclosing(ports.bus.messages()) as messages:
         async for events in messages:
-            await inbox.put(events)
+            inbox.push(events)
+            await inbox.room()  # before more is asked for: the bus can drop, this cannot
 
 
 class _Shell:

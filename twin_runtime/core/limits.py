@@ -48,10 +48,12 @@ COMMIT_LINGER_S = 0.005
 # After a twin has come, its device is told, and reports: meanwhile commits do not linger, for
 # it is paused until then. A quiet cloud and a near device take 10 ms for it.
 ARRIVAL_S = 0.05
-# What a process holds before it drops (and counts): 2 s of a broker's full rate.
+# What the bus holds before it drops (and counts): 2 s of a broker's full rate. The machine is
+# given all of it at once, and meanwhile as much may come: a process holds it twice.
 INBOX_EVENTS_MAX = 65_536
 # The same bound where messages are large: on a full disk 60 KB each made 2 GB in 12 s.
 INBOX_BYTES_MAX = 32 * 1024 * 1024
+AHEAD_BYTES_MAX = 4 * 1024 * 1024  # with so much before it, as with a batch, a machine gets no more
 JOBS_WAITING_MAX = 16  # a machine asks for a job when the one before it is done
 LOG_TEXT_CHARS_MAX = 8 * 1024  # of one line: below the 48 KiB at which a journal cuts it
 STORE_RETRY_FIRST_S = 0.1
