@@ -92,7 +92,8 @@ def refused(answer: httpx.Response, status: int, said: str) -> None:
 
 
 def test_a_write_reaches_its_owner_with_all_that_it_says_and_the_token(cloud: Cloud) -> None:
-    headers = {"If-Match": '"hash:0"', "X-Other": "1"}
+    named = {"condition": "exists(thingId)", "requested-acks": "twin-persisted", "timeout": "3s"}
+    headers = {"If-Match": '"hash:0"', "X-Other": "1", "valid-for": "1m", **named}
     path = ROOM + "?requested-acks=twin-persisted&timeout=2s"
     (answer,) = cloud.does(("PUT", path), json={"a": 1}, headers=headers)
     assert (answer.status_code, answer.headers["etag"]) == (204, '"hash:1"')
@@ -100,6 +101,8 @@ def test_a_write_reaches_its_owner_with_all_that_it_says_and_the_token(cloud: Cl
     assert (str(sent.url), sent.method, sent.content) == (API + path, "PUT", b'{"a":1}')
     assert sent.headers["authorization"] == "Bearer secret"
     assert sent.headers["if-match"] == '"hash:0"'
+    assert {name: sent.headers[name] for name in named} == named
+    assert "valid-for" in sent.headers
     assert "x-other" not in sent.headers
 
 

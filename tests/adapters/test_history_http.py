@@ -64,6 +64,13 @@ def test_a_thing_is_given_as_it_was_at_a_revision(edge: LoggedEdge) -> None:
     assert thing["features"]["level_m"]["properties"]["value"] == 7 / 4
 
 
+def test_the_past_may_be_asked_for_in_a_header_too(edge: LoggedEdge) -> None:
+    answer = asked(edge, THING + "/features/level_m", **{"at-historical-revision": "7"})
+    assert answer.json()["properties"]["value"] == 7 / 4
+    both = asked(edge, f"{THING}?at-historical-revision=7", **{"at-historical-timestamp": "1"})
+    assert both.status_code == 400
+
+
 @pytest.mark.parametrize(
     "moment", [str(WALL_MS + 10_500), "2025-06-15T15:06:50.500Z", "2025-06-15T15:06:50.5"]
 )

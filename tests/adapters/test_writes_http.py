@@ -138,6 +138,17 @@ def test_a_condition_is_an_expression_on_the_thing(site: Site) -> None:
     assert (bad.status_code, bad.json()["error"]) == (400, "rql.expression.invalid")
 
 
+def test_what_may_be_a_parameter_may_be_a_header_as_in_ditto(site: Site) -> None:
+    never = {"condition": "not(exists(thingId))"}
+    assert site.does("PUT", ROOM, json=1, headers=never).status_code == 412
+    wait = {"requested-acks": "twin-persisted", "timeout": "500ms"}
+    assert site.does("PUT", ROOM, json=1, headers=wait).status_code == 408
+    for header in ({"timeout": "soon"}, {"valid-for": "soon"}, {"condition": "eq("}):
+        assert site.does("PUT", ROOM, json=2, headers=header).status_code == 400
+    assert site.does("GET", ROOM, headers=never).status_code == 412
+    assert site.does("GET", ROOM + "?condition=exists(thingId)", headers=never).json() == 1
+
+
 def test_a_desired_value_is_shown_as_pending(site: Site) -> None:
     assert site.does("PUT", PERIOD, json=2).status_code == 201
     feature = site.does("GET", THING).json()["features"]["period_s"]

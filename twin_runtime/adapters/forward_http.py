@@ -45,7 +45,10 @@ from twin_runtime.core.limits import (
 )
 from twin_runtime.core.twin import Twin
 
-_SENT_ON = ("content-type", "if-match", "if-none-match")
+_SENT_ON = (
+    *("content-type", "if-match", "if-none-match"),
+    *("condition", "requested-acks", "timeout", "valid-for"),
+)
 _ANSWERED = ("content-type", "etag", "retry-after")
 _PLAIN = {"Accept": "*/*"}
 WHOLE = {"Accept": TWIN_TYPE}  # asks an edge to answer a write with the whole twin

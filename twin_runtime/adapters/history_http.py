@@ -31,7 +31,7 @@ from starlette.types import Scope
 from twin_runtime.adapters.ditto_http import Json, Said, bad_query, no_thing, refusal
 from twin_runtime.adapters.http_problem import OUR_PREFIX, PROBLEMS, UNAVAILABLE, problem
 from twin_runtime.adapters.openapi_also import AlsoRoute
-from twin_runtime.adapters.reading import text_parameter, wanted_by
+from twin_runtime.adapters.reading import said_of, text_parameter, wanted_by
 from twin_runtime.core.limits import (
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
@@ -44,6 +44,7 @@ from twin_runtime.core.limits import (
 from twin_runtime.core.recorded import Page, Position, Recorded, thinned
 from twin_runtime.core.thing import path_of
 
+_PAST = b"at-historical-"
 _REVISION = "at-historical-revision"
 _TIMESTAMP = "at-historical-timestamp"
 _ALWAYS_MS = 253_402_300_800_000  # the year 10000
@@ -127,7 +128,8 @@ def history_router(values: Values, view: Mapping[str, Any]) -> APIRouter:
 
 
 def _is_of_the_past(scope: Scope) -> bool:
-    return b"at-historical-" in scope["query_string"]
+    names = (name for name, _ in scope["headers"])
+    return _PAST in scope["query_string"] or any(name.startswith(_PAST) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class _PastStates:
         shown = self.view.get(thing_id.removeprefix(f"{self.site}:"))
         if shown is None:
             raise no_thing(thing_id)
-        rebuild, when, at = self._asked(request.query_params)
+        rebuild, when, at = self._asked(request)
         document = await asyncio.to_thread(rebuild, shown, when)
         if document is None:
             raise _not_kept(thing_id, at)
@@ -150,11 +152,9 @@ class _PastStates:
         headers = {"Historical-Granularity": self.states.granularity}
         return wanted.answer(document, self.site, path, headers)
 
-    def _asked(
-        self, query: Mapping[str, str]
-    ) -> tuple[Callable[[Any, int], Document | None], int, str]:
+    def _asked(self, request: Request) -> tuple[Callable[[Any, int], Document | None], int, str]:
         """How to rebuild, for when, and that in words."""
-        revision, time = query.get(_REVISION), query.get(_TIMESTAMP)
+        revision, time = said_of(request, _REVISION), said_of(request, _TIMESTAMP)
         if (revision is None) == (time is None):
             raise bad_query(f"give either {_REVISION} or {_TIMESTAMP}")
         try:

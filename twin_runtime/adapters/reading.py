@@ -108,9 +108,14 @@ def wanted_by(request: Request) -> Wanted:
     headers = request.headers
     tags = headers.get("if-match"), headers.get("if-none-match")
     if not request.scope["query_string"]:
-        return Wanted({}, None, *tags)
-    query = request.query_params
-    return Wanted(fields_asked(query.get("fields")), query.get("condition"), *tags)
+        return Wanted({}, headers.get("condition"), *tags)
+    fields = fields_asked(request.query_params.get("fields"))
+    return Wanted(fields, said_of(request, "condition"), *tags)
+
+
+def said_of(request: Request, name: str) -> str | None:
+    """A parameter, or the header of that name: Ditto takes either, and so do its clients."""
+    return request.query_params.get(name, request.headers.get(name))
 
 
 # FastAPI would take longer to hand over these four than the rest of an answer takes.

@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from twin_runtime.adapters import openapi_bodies as bodies
 from twin_runtime.adapters.ditto_http import Direct, DittoError, Endpoint, Said, no_thing, refusal
 from twin_runtime.adapters.http_problem import JSON, UNAVAILABLE, small_body, unsupported
-from twin_runtime.adapters.reading import CONDITION, condition_asked, text_parameter
+from twin_runtime.adapters.reading import CONDITION, condition_asked, said_of, text_parameter
 from twin_runtime.core.effects import Guard
 from twin_runtime.core.ids import FEATURE_PATTERN, TWIN_PATTERN
 from twin_runtime.core.limits import (
@@ -118,10 +118,11 @@ class Carrier(Protocol):
 
 def conditions_of(request: Request) -> Conditions:
     """What is documented as `_CONDITIONS`, of this request."""
-    query, headers = request.query_params, request.headers
+    headers = request.headers
     return Conditions(
-        *(query.get("condition"), headers.get("if-match"), headers.get("if-none-match")),
-        *(query.get("requested-acks"), query.get("timeout"), query.get("valid-for")),
+        *(said_of(request, "condition"), headers.get("if-match"), headers.get("if-none-match")),
+        *(said_of(request, "requested-acks"), said_of(request, "timeout")),
+        said_of(request, "valid-for"),
     )
 
 
@@ -185,7 +186,7 @@ class Writes:
         """Let the device obey a command, at most once and only in time."""
         if not _SUBJECT.fullmatch(subject):
             raise bad_value(f"{subject[:64]!r} is no command's name: use a-z, 0-9 and '_'")
-        within_s = wait_s(request.query_params.get("timeout"))
+        within_s = wait_s(said_of(request, "timeout"))
         return await self.carrier.command(request, thing_id, subject, within_s)
 
 
