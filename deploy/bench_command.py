@@ -34,7 +34,10 @@ def bench(name: str | None, as_json: bool, folder: Path | None) -> None:  # noqa
     from twin_runtime.adapters.process import exit_code
 
     async def body() -> None:
-        for each in [name] if name else BENCHMARKS:
+        chosen = (name,) if name else BENCHMARKS
+        for number, each in enumerate(chosen, 1):
+            if sys.stderr.isatty():  # a line that stands: what moves would be measured too
+                click.echo(f"{each} ({number} of {len(chosen)}), some minutes …", err=True)
             with TemporaryDirectory(prefix="diten-bench-") as own:
                 async for target in _measured(each, Path(own)):
                     click.echo(json.dumps(target.as_json()) if as_json else line(target))
