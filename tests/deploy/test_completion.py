@@ -65,3 +65,22 @@ def test_where_nobody_answers_nothing_is_offered(begun: str) -> None:
     api = f"http://127.0.0.1:{free_port()}"
     assert offered("twin", "get", begun, api=api) == set()
     assert offered("edge", "drain", begun, api=api) == set()
+
+
+@pytest.mark.parametrize("shell, typed, offer", [
+    ("zsh", {"COMP_WORDS": "diten twin hi", "COMP_CWORD": "2"}, "plain\nhistory\n"),
+    ("fish", {"COMP_WORDS": "diten twin hi", "COMP_CWORD": "hi"}, "plain,history\t"),
+])  # fmt: skip
+def test_other_shells_are_answered_in_their_own_way(
+    shell: str, typed: dict[str, str], offer: str
+) -> None:
+    """What the script of each shell asks when Tab is pressed; the shells need not be there."""
+
+    def diten(**asked: str) -> str:
+        ended = subprocess.run(
+            [BIN / "diten"], env={**os.environ, **asked}, capture_output=True, text=True, check=True
+        )
+        return ended.stdout
+
+    assert f"_DITEN_COMPLETE={shell}_complete" in diten(_DITEN_COMPLETE=f"{shell}_source")
+    assert diten(_DITEN_COMPLETE=f"{shell}_complete", **typed).startswith(offer)
