@@ -35,7 +35,12 @@ from cloud.edges import Edges
 from cloud.snapshots import Snapshots
 from twin_runtime.core.effects import Effects, Note, Refused
 from twin_runtime.core.ids import EdgeId
-from twin_runtime.core.limits import OWNER_EXPECTED_S, TWINS_PER_CLOUD_MAX, TWINS_PER_EDGE_MAX
+from twin_runtime.core.limits import (
+    EPOCH_BELIEVED_MAX,
+    OWNER_EXPECTED_S,
+    TWINS_PER_CLOUD_MAX,
+    TWINS_PER_EDGE_MAX,
+)
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.ownership import Placement
 
@@ -101,7 +106,7 @@ class Claims:
 
     def _is_past(self, edge: str, placed: Placement | None, snapshot: Snapshot) -> bool:
         """Whether nothing follows from it: it was deposed, or may not be an owner at all."""
-        if self._edges.state_of(edge) in (None, "lost"):
+        if self._edges.state_of(edge) in (None, "lost") or snapshot.epoch > EPOCH_BELIEVED_MAX:
             return True
         if placed is not None:
             return (snapshot.epoch, snapshot.revision) <= (placed.epoch, 0)

@@ -6,7 +6,7 @@ from cloud import claims
 from tests.cloud.a_directory import World, assigned, orders, owning, placed, snapshot
 from twin_runtime.core import messages
 from twin_runtime.core.effects import Effects
-from twin_runtime.core.limits import OWNER_EXPECTED_S
+from twin_runtime.core.limits import EPOCH_BELIEVED_MAX, OWNER_EXPECTED_S
 from twin_runtime.core.messages import Snapshot
 from twin_runtime.core.orders import Activate, Release, Seal, Stable
 
@@ -126,6 +126,17 @@ def test_an_edge_that_nobody_knows_or_that_is_lost_is_not_believed(edge: str) ->
     fx = world.checkpoint(snapshot(revision=9, epoch=4), snapshot("d-9"), edge=edge)
     assert (fx.writes, errors(fx)) == ([], [])
     assert fx.counts == {("fenced_total", "event"): 2}
+
+
+def test_g9_no_edge_uses_up_the_numbers_that_can_be_given() -> None:
+    world = restored()
+    assert world.checkpoint(snapshot(revision=9, epoch=2**53 - 1), edge="e-2").writes == []
+    world.checkpoint(snapshot(revision=9, epoch=EPOCH_BELIEVED_MAX), edge="e-2")
+    world.move("d-1", "e-3")
+    fx = world.sealed(snapshot(revision=9, epoch=EPOCH_BELIEVED_MAX), edge="e-2")
+    assert [order.epoch for order in orders(fx, "e-3") if isinstance(order, Activate)] == [
+        EPOCH_BELIEVED_MAX + 1
+    ]
 
 
 @pytest.mark.parametrize("limit", ["TWINS_PER_CLOUD_MAX", "TWINS_PER_EDGE_MAX"])

@@ -99,6 +99,7 @@ LINK_PIECE_S_MAX = 0.02  # a slow link carries pieces of so long: even, yet few 
 # --- levels and timers --------------------------------------------------------------
 HEARTBEAT_PERIOD_S = 30.0  # `status` is repeated; readers call a device lost after 3 of them
 OWNER_EXPECTED_S = 120.0  # an unknown twin's owner tells of it once a minute: then a new twin
+EPOCH_BELIEVED_MAX = 2**52  # of an edge that knows better: as many are left to be given
 REPUBLISH_PERIOD_S = 60.0  # retained levels are repeated: a broker may forget them
 TWIN_PUBLISH_PERIOD_S = 1.0  # a twin's public topic; within it after a write at once
 CHECKPOINT_PERIOD_S = 5.0  # changed twins to the cloud; bounds what an outbox must keep
