@@ -44,9 +44,9 @@ from twin_runtime.core.limits import (
 from twin_runtime.core.recorded import Page, Position, Recorded, thinned
 from twin_runtime.core.thing import path_of
 
-_PAST = b"at-historical-"
 _REVISION = "at-historical-revision"
 _TIMESTAMP = "at-historical-timestamp"
+_PAST = frozenset({_REVISION.encode(), _TIMESTAMP.encode()})
 _ALWAYS_MS = 253_402_300_800_000  # the year 10000
 _CSV = "text/csv"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a cell begins with that is calculated
@@ -128,8 +128,8 @@ def history_router(values: Values, view: Mapping[str, Any]) -> APIRouter:
 
 
 def _is_of_the_past(scope: Scope) -> bool:
-    names = (name for name, _ in scope["headers"])
-    return _PAST in scope["query_string"] or any(name.startswith(_PAST) for name in names)
+    in_headers = not _PAST.isdisjoint(dict(scope["headers"]))
+    return in_headers or b"at-historical-" in scope["query_string"]
 
 
 @dataclass(frozen=True, slots=True)
