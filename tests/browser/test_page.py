@@ -427,14 +427,16 @@ def test_a_page_of_another_site_cannot_drain_an_edge(site: str, rig: Rig) -> Non
 
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+TURNED = "a\u202egnp.exe\u2066\x9b\u200b"
+SEEN = r"a\u202egnp.exe\u2066\u009b\u200b"
 
 
 def test_what_a_device_says_of_itself_is_only_ever_text(browser: Browser, site: str) -> None:
-    """The real answer of the cloud, in which a device has a hostile title."""
+    """The real answer of the cloud, in which devices have hostile titles."""
 
     def hostile(body: list[dict[str, object]]) -> list[dict[str, object]]:
-        for thing in body:
-            thing["attributes"] = {"description": {"title": HOSTILE}}
+        for number, thing in enumerate(body):
+            thing["attributes"] = {"description": {"title": TURNED if number % 2 else HOSTILE}}
         return body
 
     with looking(browser, f"{site}#/health") as page:
@@ -445,6 +447,8 @@ def test_what_a_device_says_of_itself_is_only_ever_text(browser: Browser, site: 
         page.goto(f"{site}#/twins")
         page.reload()
         expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        expect(page.get_by_text(SEEN).first).to_be_visible()
+        assert page.get_by_text("\u202e").count() == 0
         assert page.locator("main img, main script").count() == 0
         page.goto(f"{site}#/twins/{quote(HOSTILE, safe='')}")
         expect(page.get_by_text("There is no twin <img")).to_be_visible()
