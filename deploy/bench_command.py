@@ -29,7 +29,7 @@ BENCHMARKS = ("ingest", "ack", "footprint", "move", "api", "decide")
     help="Keep the figures in this data_dir of a cloud, for its page.",
 )
 def bench(name: str | None, as_json: bool, folder: Path | None) -> None:  # noqa: FBT001
-    """Measure speed, acknowledgements, footprint, moves, the API, decisions: all, or NAME."""
+    """Measure speed, acknowledgements, footprint, moves, the API, decisions: all, or one."""
     from twin_runtime.adapters.bench_figures import keep
     from twin_runtime.adapters.process import exit_code
 

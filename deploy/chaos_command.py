@@ -38,7 +38,7 @@ def chaos() -> None:
 @click.option("--roles", default="", callback=_names, metavar="ROLE,…",
               help="Only these, e.g. e-1,broker.  [default: all]")  # fmt: skip
 @click.option("--every", type=Duration(least_s=1.0), default=5.0,
-              help="About one fault each.  [default: 5s]")  # fmt: skip
+              help="About how often to break something.  [default: 5s]")  # fmt: skip
 @click.option("--moves-per-s", type=click.FloatRange(min=0, max=1000), default=1.0,
               show_default=True, help="Move twins between edges meanwhile.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, _SEED_MAX), default=None,

@@ -47,7 +47,7 @@ def list_papers() -> None:
               help="How many seeds, from 0.  [default: 3 to 10, as the paper needs]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row.")
 def run(name: str, policy: str, seeds: int | None, as_json: bool) -> None:  # noqa: FBT001
-    """Run the experiments of paper NAME, beside their references."""
+    """Run the experiments of a paper, beside their references."""
     found = _paper(name.upper())
     chosen = [each for each in found.policies if policy in each]
     if not chosen:
