@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from twin_runtime.adapters.changes import Changes
 from twin_runtime.adapters.http_server import bind, serve
-from twin_runtime.adapters.stream_http import EVENT_STREAM, add_thing_streams, cut_off_the_stalled
+from twin_runtime.adapters.stream_http import EVENT_STREAM, add_thing_streams
 from twin_runtime.adapters.things_http import things_app
 from twin_runtime.core.look import State
 from twin_runtime.core.thing import thing_of
@@ -95,7 +95,6 @@ async def served(*shown: Committed, life: str = "store-1") -> AsyncIterator[Serv
     app = things_app(view, Health(ready=True), lambda: b"", "home", lambda: 0)
     add_thing_streams(app, changes, "home", life)
     listener = bind("127.0.0.1", 0)
-    cut_off_the_stalled(listener)
     port = listener.getsockname()[1]
     tasks = [asyncio.create_task(serve(app, listener)), asyncio.create_task(changes.run())]
 

@@ -16,7 +16,7 @@ from tests.adapters.a_stream import (
     until,
 )
 from twin_runtime.adapters import changes as changes_module
-from twin_runtime.adapters import stream_http
+from twin_runtime.adapters import http_server, stream_http
 from twin_runtime.core.selector import Fields, selected
 
 
@@ -323,7 +323,7 @@ def test_a_stop_ends_streams_without_a_word_in_the_log(caplog: pytest.LogCapture
 def test_a_reader_that_does_not_read_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream_http, "STREAM_STALLED_S", 0.5)
+    monkeypatch.setattr(http_server, "STREAM_STALLED_S", 0.5)
 
     async def body() -> None:
         async with served(Committed("d-1", 1)) as site:

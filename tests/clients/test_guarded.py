@@ -1,4 +1,4 @@
-"""A token, once configured, guards every write that /openapi.json lists, whoever serves it."""
+"""What stands before all that /openapi.json lists, whoever serves it: the token, a bound."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.clients.site import Site
+from twin_runtime.core.limits import HTTP_HEAD_BYTES_MAX
 
 pytestmark = [pytest.mark.system, pytest.mark.clients]
 
@@ -36,3 +37,10 @@ def test_no_write_gets_through_without_the_token(site: Site) -> None:
             assert wrong.status_code == 403, f"{method} {url}"
     states = {edge["state"] for edge in httpx.get(f"http://{site.cloud}/api/v1/edges").json()}
     assert states == {"serving"}
+
+
+def test_no_head_is_larger_than_its_bound_whoever_serves(site: Site) -> None:
+    much = {"If-None-Match": "x" * HTTP_HEAD_BYTES_MAX}
+    for server in (site.rig.cloud, *site.rig.edges):
+        answer = httpx.get(f"http://{site.at(server)}/api/2/things", headers=much)
+        assert answer.status_code == 431

@@ -14,11 +14,17 @@ from fastapi import FastAPI
 
 from twin_runtime.adapters.http_heads import Heads
 from twin_runtime.core.errors import InvalidConfiguration
-from twin_runtime.core.limits import HTTP_CONNECTIONS_MAX, HTTP_KEEPALIVE_S, HTTP_STOP_S
+from twin_runtime.core.limits import (
+    HTTP_CONNECTIONS_MAX,
+    HTTP_KEEPALIVE_S,
+    HTTP_STOP_S,
+    STREAM_STALLED_S,
+)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket (`port` 0: any free one), or raise `InvalidConfiguration`."""
+    """Return a listening socket (`port` 0: any free one), or raise `InvalidConfiguration`; the
+    kernel ends connections whose peers take nothing for `STREAM_STALLED_S`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=HTTP_CONNECTIONS_MAX)
@@ -27,6 +33,11 @@ def bind(host: str, port: int) -> socket.socket:
     # Connections inherit it. Without it the body of every answer waits 40 ms for the
     # client's delayed acknowledgement of the head (asyncio sets it on its own sockets only).
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Where there is none, a stalled reader holds one piece and its connection until its system
+    # is gone.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = round(STREAM_STALLED_S * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     return listener
 
 

@@ -35,7 +35,7 @@ from twin_runtime.adapters.openapi_before import describe_what_stands_before
 from twin_runtime.adapters.process import SystemClock, run_process
 from twin_runtime.adapters.questions import Questions
 from twin_runtime.adapters.sqlite_store import LogBound, SqliteStore
-from twin_runtime.adapters.stream_http import add_thing_streams, cut_off_the_stalled
+from twin_runtime.adapters.stream_http import add_thing_streams
 from twin_runtime.adapters.tokens import TokenGuard
 from twin_runtime.core import messages, topics
 from twin_runtime.core.effects import Effects, Machine, Send
@@ -119,7 +119,6 @@ async def run_service(service: Service, config: ServiceConfig) -> None:
             *(lambda: clock.now().wall_ms, access_of(config, config.http.advertise or "")),
         )
         _stand_before(app, service.identity, machine, config)
-        cut_off_the_stalled(listener)
         add_thing_streams(app, changes, config.site, f"{store.store_id}-{clock.now().wall_ms:x}")
         _add_past(app, service, store, view, config.site)
         if service.routes is not None:

@@ -16,14 +16,13 @@ happened goes on from there as well. While things are sent anew, or the newest s
 slow reader missed, there is no id until the last of them, so that who is cut off in between
 gets all of it again. Who sends a `Last-Event-ID` that never was gets everything to begin with.
 
-A reader that takes nothing for `STREAM_STALLED_S` is cut off by the kernel: only it knows
+A reader that takes nothing is cut off by the kernel (`http_server.bind`): only it knows
 whether bytes move, and a process that closes such a connection itself waits to write out what
 nobody reads.
 """
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,7 +43,6 @@ from twin_runtime.core.errors import MalformedMessage
 from twin_runtime.core.limits import (
     STREAM_COMMENT_S,
     STREAM_READERS_MAX,
-    STREAM_STALLED_S,
     STREAM_STATES_BYTES_MAX,
     THINGS_PAGE_MAX,
     THINGS_PER_TURN,
@@ -107,15 +105,6 @@ def add_thing_streams(app: FastAPI, changes: Changes, site: str, life: str) -> N
     app.router.routes[:0] = [
         event_stream_route(path, answer, _EXAMPLE, _FILTER) for path, answer in routes
     ]
-
-
-def cut_off_the_stalled(listener: socket.socket) -> None:
-    """Let the kernel end connections of `listener` whose peers take nothing any more."""
-    # Connections inherit it. Where there is none, a stalled reader holds one piece and its
-    # connection until its system is gone.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        milliseconds = round(STREAM_STALLED_S * 1000)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 class _Streams:
