@@ -75,6 +75,8 @@ def _sentence(event: Event) -> str:
             return f"moves from {source} to {target}"
         case {"kind": "failover", "from": source, "to": target}:
             return f"fails over from {source} to {target}"
+        case {"kind": "adopted", "to": owner, "epoch": epoch}:
+            return f"is owned by {owner} at epoch {epoch}, as it says: the cloud's store is old"
         case {"kind": "owned", "to": owner, "epoch": epoch, **about}:
             came = f", from {about['from']}" if "from" in about else ""
             paused = f", paused {1000 * about['pause_s']:.0f} ms" if "pause_s" in about else ""

@@ -52,6 +52,10 @@ MOMENT = r"^\d\d:\d\d:\d\d  "
             {"kind": "failover", "at_ms": 1, "from": "e-1", "to": "e-2", "cut": 3},
             "fails over from e-1 to e-2",
         ),
+        (
+            {"kind": "adopted", "at_ms": 1, "to": "e-2", "epoch": 4},
+            "is owned by e-2 at epoch 4, as it says: the cloud's store is old",
+        ),
         ({"kind": "created", "at_ms": 1, "to": "e-2"}, "created"),
     ],
 )

@@ -10,6 +10,7 @@ export function sentence(event) {
     case "failover": return `fails over from ${from} to ${to}`;
     case "owned": return (from ? `now at ${to}, was at ${from}` : `now at ${to}, epoch ${epoch}`)
       + (pause === undefined ? "" : `, paused ${duration(pause)}`);
+    case "adopted": return `is at ${to}, epoch ${epoch}, as it says: the cloud's store is an older copy`;
     case "joined": return `${edge} joined`;
     case "serving": return `${edge} serves`;
     case "draining": return `${edge} drains: its twins move elsewhere`;
