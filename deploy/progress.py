@@ -13,14 +13,15 @@ def say(text: str, *, err: bool = False) -> None:
     """A line for people, above the bar if there is one: rich stands in for both streams then,
     which `click.echo` looks behind."""
     stream = sys.stderr if err else sys.stdout
-    stream.write(f"{text}\n")
-    stream.flush()
+    if stream is not None:  # None: whoever started us closed it
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 @asynccontextmanager
 async def progress(duration_s: float | None) -> AsyncIterator[None]:
     """Show a bar while the body runs, if it has a length and somebody can see it."""
-    if duration_s is None or not sys.stderr.isatty():
+    if duration_s is None or sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     showing = asyncio.create_task(_show(duration_s), name="progress")

@@ -54,3 +54,8 @@ def test_lines_go_to_a_file_if_one_is_asked_for() -> None:
     said, piped = on_a_terminal(RUN.format(err="False"), subprocess.PIPE)
     assert "running" in said
     assert piped == b"e-1 runs again\n"
+
+
+def test_what_is_said_where_every_stream_is_closed_is_heard_by_nobody() -> None:
+    line = f"exec {sys.executable} -c '{RUN.format(err=False)}' >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], timeout=30, check=False).returncode == 0
