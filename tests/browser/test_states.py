@@ -3,6 +3,7 @@ with a broker and a cloud alone, and answers that are late, broken or missing.""
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -196,6 +197,30 @@ def test_a_view_that_cannot_be_loaded_says_what_to_do(browser: Browser, site: st
         page.unroute_all()
         page.reload()
         expect(page.get_by_role("heading", level=1, name="Events")).to_be_visible()
+
+
+def test_a_cloud_with_another_store_is_another_site_and_the_page_begins_anew(
+    browser: Browser, site: str
+) -> None:
+    """The same store in another life, to which a stream that broke off goes on, is the same."""
+    thing = '{"thingId": "diten:d-1", "epoch": 1, "_revision": 1, "features": {}}'
+    stream = {"content_type": "text/event-stream", "headers": {"Cache-Control": "no-store"}}
+    store, lives = "one", count()
+
+    def changes(route: Route) -> None:
+        event = f"retry: 50\nid: {store}-{next(lives)}:1\ndata: {thing}\n\n"
+        route.fulfill(body=event, **stream)  # type: ignore[arg-type]
+
+    with looking(browser, f"{site}#/health") as page:
+        page.route(re.compile("api/2/things.fields"), changes)
+        page.goto(site)
+        page.reload()
+        page.evaluate("document.body.dataset.was = 'here'")
+        with page.expect_request(re.compile("api/2/things.fields")):
+            pass
+        expect(page.locator("body[data-was]")).to_have_count(1)
+        store = "two"
+        expect(page.locator("body[data-was]")).to_have_count(0)
 
 
 def test_an_address_that_names_no_view_says_so(browser: Browser, site: str) -> None:

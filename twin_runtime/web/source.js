@@ -4,9 +4,10 @@
 // The stream is an EventSource: where it breaks off, the browser goes on by itself
 // (`Last-Event-ID`), and a cloud that has forgotten what is missing sends all things anew. A
 // stream of ours that is new says nothing of what is there already, so all things are read
-// once it is open. That a stream is silent proves nothing; that the rounds fail does: they say
-// whether the cloud is there, and replace a stream that the browser gave up. A thing with a new
-// epoch has another owner, which only makes the next round come at once.
+// once it is open. A cloud with another store is another site, and the page begins anew. That a
+// stream is silent proves nothing; that the rounds fail does: they say whether the cloud is
+// there, and replace a stream that the browser gave up. A thing with a new epoch has another
+// owner, which only makes the next round come at once.
 //
 // A browser opens six connections to a server, for all its tabs. So there is one stream, and
 // none where nobody looks: a hidden tab gives it up with its next round.
@@ -31,6 +32,7 @@ export class Source {
   #stream = null;
   #anew = true; // all things are to be read
   #silentRounds = 0;
+  #store = null; // whose changes these are, as their ids begin
   #afterTwin = 0;
   #afterEvent = null;
   #failures = 0;
@@ -99,7 +101,7 @@ export class Source {
     this.#anew = true;
     const stream = new EventSource(`/api/2/things?fields=${encodeURIComponent(FIELDS)}`);
     this.#stream = stream;
-    stream.onmessage = ({ data }) => this.#changed(data);
+    stream.onmessage = ({ data, lastEventId }) => this.#changed(data, lastEventId);
     return new Promise((resolve) => {
       stream.onopen = stream.onerror = resolve;
       setTimeout(resolve, OPEN_MS);
@@ -153,7 +155,9 @@ export class Source {
     }
   }
 
-  #changed(data) {
+  #changed(data, id) {
+    const [store] = id.split("-");
+    if (store && store !== (this.#store ??= store)) location.reload(); // nothing that is shown is of it
     if (!data) return;
     const change = JSON.parse(data);
     const known = this.#fleet.twins.get(twinOf(change.thingId))?.thing;
