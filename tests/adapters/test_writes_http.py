@@ -49,6 +49,7 @@ class Site:
         window = Window(epoch=1, session=7, reports=(said,))
         self.handle(Message(topics.report("e-1", "d-1"), messages.encode(window)))
         self.then: list[Message] = []  # heard after each question
+        self.waits_s: list[float] = []  # how long each question may take
         self.app = things_http.things_app(
             self.view, Health(ready=True), lambda: b"", "site", lambda: 0
         )
@@ -63,7 +64,7 @@ class Site:
         return fx
 
     async def _ask(self, request: Request, within_s: float = 5.0) -> Answer:
-        assert within_s > 0
+        self.waits_s.append(within_s)
         answers = self.handle(Asked(7, request)).answers
         if not answers:
             answers = self.handle(*self.then).answers
@@ -304,6 +305,7 @@ def test_a_persisted_write_is_answered_when_the_cloud_has_it(site: Site) -> None
     wait = {"requested-acks": "twin-persisted", "timeout": "500ms"}
     late = site.does("PUT", ROOM, json=1, params=wait)
     assert (late.status_code, late.json()["error"]) == (408, "acknowledgement:request.timeout")
+    assert site.waits_s[-1] == 0.5
     assert site.does("GET", ROOM).json() == 1, "the write stands"
     site.then = [stable(2)]
     assert site.does("PUT", ROOM, json=1, params=wait).status_code == 204
