@@ -184,10 +184,17 @@ def _looks(client: "httpx.Client", thing_id: str) -> Iterator[tuple[dict[str, An
             away = True
         else:
             away = False
+            if _state_of(thing) < _state_of(seen):
+                thing = seen  # a cloud that was started again shows its checkpoint first
             if thing != seen or events:
                 yield thing, events
             seen = thing
         time.sleep(_POLL_PERIOD_S)
+
+
+def _state_of(thing: dict[str, Any]) -> tuple[int, int]:
+    """Which state of its twin a thing shows."""
+    return thing.get("epoch", 0), thing.get("_revision", 0)
 
 
 def _things(client: "httpx.Client") -> Iterator[dict[str, Any]]:

@@ -31,6 +31,7 @@ from deploy.tables import (
 )
 from deploy.twin_commands import twin
 from tests.adapters.serving import serving
+from tests.system.rig import wait_for
 from twin_runtime.adapters.elsewhere_http import Elsewhere
 from twin_runtime.adapters.http_server import bind
 from twin_runtime.adapters.reading import Shown
@@ -57,8 +58,10 @@ class Committed:
     unit: str = "Cel"
     desired: dict[str, Any] = field(default_factory=dict)
     known_wall_ms: int | None = None
+    looks: int = 0
 
     def document(self) -> dict[str, Any]:
+        self.looks += 1
         feature = {"type": "number", "unit": self.unit}
         state = {
             "value": self.value,
@@ -297,6 +300,23 @@ def test_watch_as_json_prints_one_thing_per_line() -> None:
         shown.value, shown.revision = 22.0, 2
         second = json.loads(read_until(process, "{"))
     assert [thing["_revision"] for thing in (first, second)] == [1, 2]
+
+
+def test_watch_does_not_go_back_when_the_cloud_returns_with_its_checkpoint() -> None:
+    shown = Committed("d-1", revision=7)
+    with ExitStack() as before_the_restart:
+        api = before_the_restart.enter_context(served(shown))
+        with watching(api, "--json") as process:
+            read_until(process, "{")
+            before_the_restart.close()
+            assert process.stderr is not None
+            process.stderr.readline()
+            shown.value, shown.revision = 20.0, 5
+            looks = shown.looks
+            with served(shown, port=int(api.rpartition(":")[2])):
+                wait_for("it was looked at again", lambda: shown.looks > looks + 1)
+                shown.value, shown.revision = 22.0, 8
+                assert json.loads(read_until(process, "{"))["_revision"] == 8
 
 
 def test_watch_waits_out_an_outage_and_says_so_once() -> None:
