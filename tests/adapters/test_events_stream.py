@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from tests.adapters.a_stream import WAIT_S, Event, events_in, next_events, next_mark
 from twin_runtime.adapters import events_stream
@@ -115,6 +115,41 @@ def test_a_reader_of_another_log_gets_this_one_from_its_beginning(tmp_path: Path
             cloud.decide()
             seen += await next_events(events, 1)
         assert [event.data["number"] for event in seen] == [1, 2, 3, 4]
+        cloud.store.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("last", range(4, 9))
+def test_what_is_in_memory_no_more_is_read_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    monkeypatch.setattr(events_stream, "EVENTS_RECENT_MAX", 3)
+
+    async def body() -> None:
+        cloud = Cloud(tmp_path)
+        cloud.decide(10)
+        async with cloud.reading(last=str(last)) as events:
+            seen = await next_events(events, 10 - last)
+        assert [event.data.get("number") for event in seen] == list(range(last + 1, 11))
+        cloud.store.close()
+
+    asyncio.run(body())
+
+
+def test_readers_beyond_the_bound_are_told_to_come_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_stream, "STREAM_READERS_MAX", 1)
+
+    async def body() -> None:
+        cloud = Cloud(tmp_path)
+        other = Request({"type": "http", "headers": []})
+        async with cloud.reading() as events:
+            await next_mark(events)
+            answer = await cloud.stream.respond(other)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert (await cloud.stream.respond(other)).status_code == 200
         cloud.store.close()
 
     asyncio.run(body())
