@@ -25,6 +25,13 @@ window.look = (there) => {
   document.dispatchEvent(new Event('visibilitychange'));
 };
 """
+WIDEST_EDGE = """
+window.widest = 0;
+new MutationObserver(() => {
+  for (const mark of document.querySelectorAll('.site-map .edge rect'))
+    window.widest = Math.max(window.widest, Number(mark.getAttribute('width')));
+}).observe(document, { subtree: true, childList: true });
+"""
 DOT_AT = """() => {
   const svg = document.querySelector('.site-map svg');
   const dots = document.querySelector('.dots[data-condition=live]').getAttribute('d');
@@ -61,6 +68,16 @@ def test_the_overview_counts_twins_and_edges_and_draws_the_site(
         expect(page.get_by_role("img", name=re.compile("12 twins and 2 edges"))).to_be_visible()
         expect(page.get_by_role("img", name=re.compile("red"))).to_have_count(0)
         expect(page.locator("#link")).to_have_text("Live")
+
+
+def test_the_site_has_its_size_from_its_first_moment(browser: Browser, site: str) -> None:
+    """An edge that was drawn before there was room for it covered the whole map for a second."""
+    with browser.new_context() as context:
+        context.add_init_script(WIDEST_EDGE)
+        page = context.new_page()
+        page.goto(site)
+        expect(page.get_by_role("img", name=re.compile("12 twins and 2 edges"))).to_be_visible()
+        assert 0 < page.evaluate("widest") < 40
 
 
 def test_a_value_changes_while_one_looks(browser: Browser, site: str) -> None:

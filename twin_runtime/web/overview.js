@@ -33,8 +33,6 @@ export function overview(fleet) {
     edges.draw(fleet);
     drawHappened(happened, fleet);
     replace(empty, welcome(fleet));
-    element.classList.toggle("no-map", map.element.hidden);
-    map.element.parentElement.hidden = map.element.hidden;
   }
 
   return { title: "Overview", element, draw, close: () => fleet.removeEventListener("happened", moved) };
