@@ -50,6 +50,11 @@ from twin_runtime.core.orders import Activate, Activated, Checkpoint, Release, S
 from twin_runtime.core.ownership import Placement
 
 PLACEMENT_ROW = "placement"
+_STRANGER = (
+    "{0} says that it has an owner at epoch {1}, which no edge here is: its new twin stays empty."
+    " Start the edge that owns it; if {0} comes from another site, start its agent with an empty"
+    " data directory"
+)
 
 
 class Directory:
@@ -96,6 +101,8 @@ class Directory:
         placement = self.placements.get(twin)
         if placement is None and not self.claims.expects(twin, known_epoch, now.monotonic_s):
             self._create(twin, now, fx)
+            if known_epoch and twin in self.placements:
+                fx.notes.append(Note("warning", _STRANGER.format(twin, known_epoch), twin))
         elif placement and placement.phase != "activating" and known_epoch != placement.epoch:
             self.assignments.say(twin, placement, fx)
 
