@@ -41,6 +41,7 @@ from twin_runtime.core.effects import Effects, Note, Now, Put, Refused, Row, Sen
 from twin_runtime.core.ids import EdgeId
 from twin_runtime.core.limits import (
     EDGES_MAX,
+    EPOCH_BELIEVED_MAX,
     ORDERS_MAX,
     REPUBLISH_PAUSE_S,
     TWINS_PER_CLOUD_MAX,
@@ -50,11 +51,6 @@ from twin_runtime.core.orders import Activate, Activated, Checkpoint, Release, S
 from twin_runtime.core.ownership import Placement
 
 PLACEMENT_ROW = "placement"
-_STRANGER = (
-    "{0} says that it has an owner at epoch {1}, which no edge here is: its new twin stays empty."
-    " Start the edge that owns it; if {0} comes from another site, start its agent with an empty"
-    " data directory"
-)
 
 
 class Directory:
@@ -68,7 +64,7 @@ class Directory:
         self.moves = Moves()
         self.precopy = Precopy(self.edges, self.snapshots)
         self.departures = Departures()
-        self._homeless: dict[str, None] = {}  # heard of before any edge was
+        self._homeless: dict[str, int] = {}  # heard of before any edge was; which epoch they knew
         self._confirmed: dict[str, Placement] = {}  # their devices know, no row says so yet
         self._orders = Reminders()
         self.assignments = Assignments(self.placements)
@@ -100,9 +96,7 @@ class Directory:
         """A device says that it is there: create its twin, or tell it where it is."""
         placement = self.placements.get(twin)
         if placement is None and not self.claims.expects(twin, known_epoch, now.monotonic_s):
-            self._create(twin, now, fx)
-            if known_epoch and twin in self.placements:
-                fx.notes.append(Note("warning", _STRANGER.format(twin, known_epoch), twin))
+            self._create(twin, now, fx, min(known_epoch, EPOCH_BELIEVED_MAX))
         elif placement and placement.phase != "activating" and known_epoch != placement.epoch:
             self.assignments.say(twin, placement, fx)
 
@@ -113,7 +107,7 @@ class Directory:
         lacking = Refused("no_edge", f"no edge can take {twin} now: start one, or resume one")
         return None if twin in self.placements else lacking
 
-    def _create(self, twin: str, now: Now, fx: Effects) -> None:
+    def _create(self, twin: str, now: Now, fx: Effects, known_epoch: int = 0) -> None:
         if len(self.placements) >= TWINS_PER_CLOUD_MAX:
             text = f"no twin for {twin}: the directory holds {TWINS_PER_CLOUD_MAX} already"
             fx.count("twins_refused_total")
@@ -121,19 +115,22 @@ class Directory:
             return
         if (edge := self.edges.least_loaded()) is None:
             if len(self._homeless) < TWINS_PER_CLOUD_MAX:
-                self._homeless[twin] = None
+                self._homeless[twin] = known_epoch
             return
         self.claims.end(twin)
-        self.give(twin, ownership.create(edge), now, fx)
+        self.give(twin, ownership.create(edge, known_epoch), now, fx)
         self.events.add("created", now, fx, twin=twin, to=edge)
-        text, epoch = f"{twin} is new: its twin is created on {edge}", self.placements[twin].epoch
-        fx.notes.append(Note("info", text, twin, edge, epoch))
+        text = f"{twin} is new: its twin is created on {edge}"
+        if known_epoch:
+            text += f", though it had an owner, at epoch {known_epoch}, which no edge here is"
+        level = "warning" if known_epoch else "info"
+        fx.notes.append(Note(level, text, twin, edge, known_epoch + 1))
 
     def _house(self, now: Now, fx: Effects) -> None:
         """There may be an edge now for those who came when there was none."""
-        for twin in list(self._homeless):
-            del self._homeless[twin]
-            self._create(twin, now, fx)
+        homeless, self._homeless = self._homeless, {}
+        for twin, known_epoch in homeless.items():
+            self._create(twin, now, fx, known_epoch)
 
     # --- edges --------------------------------------------------------------------------
 

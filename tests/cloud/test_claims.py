@@ -318,9 +318,16 @@ def test_a_device_whose_owner_nobody_heard_of_gets_a_new_one_after_a_while() -> 
     world.now_s += OWNER_EXPECTED_S - 1
     assert world.online("d-9", epoch=3).writes == [], "somebody publishes it"
     world.now_s += 1
-    fx = world.online("d-9", epoch=3)
-    assert placed(fx).keys() == {"d-9"}
-    assert "if d-9 comes from another site" in fx.notes[-1].text
+    assert placed(world.online("d-9", epoch=3)).keys() == {"d-9"}
+    assert where(world, "d-9")[2] == 4, "its device would heed no other"
+
+
+def test_a_device_from_another_site_may_say_any_epoch_and_leaves_some_to_be_given() -> None:
+    world = restored()
+    world.online("d-9", epoch=2**53 - 1)
+    world.now_s += OWNER_EXPECTED_S
+    world.online("d-9", epoch=2**53 - 1)
+    assert where(world, "d-9")[2] == EPOCH_BELIEVED_MAX + 1
 
 
 def test_g3_a_twin_that_is_published_at_a_larger_epoch_is_not_activated_from_here() -> None:

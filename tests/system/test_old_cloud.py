@@ -11,6 +11,7 @@ from tests.system import moving
 from tests.system.rig import Rig, get, metric, running, wait_for
 from tests.system.test_edge_loss import epochs, owned_by, snapshots
 from twin_runtime.adapters.sqlite_store import read_rows
+from twin_runtime.core.limits import OWNER_EXPECTED_S
 
 pytestmark = pytest.mark.system
 
@@ -182,3 +183,24 @@ def since_the_copy(rig: Rig, *also: str) -> list[str]:
         rig.start(part)
     put_back(rig, copy)
     return moved
+
+
+@pytest.mark.nightly  # for two minutes nobody can know that there is no owner left
+@pytest.mark.timeout(400)
+def test_devices_that_outlive_the_rest_of_their_site_go_on_by_themselves(tmp_path: Path) -> None:
+    with running(tmp_path, devices=4, period_s=PERIOD_S) as rig:
+        for name in ("d-agent", "e-1", "e-2", "cloud"):
+            assert rig.parts[name].stop() == 0
+        for server in (*rig.edges, rig.cloud):
+            shutil.rmtree(server.folder)
+            server.folder.mkdir()
+        told = rig.told()
+        rig.start("cloud", "e-1", "e-2")
+        wait_for("the cloud knows every edge", lambda: rig.known_edges() == len(rig.edges))
+        rig.start("d-agent")
+        wait_for(
+            "each has an owner at the next epoch",
+            lambda: all(rig.told()[twin][0] > told[twin][0] for twin in rig.devices),
+            2 * OWNER_EXPECTED_S,
+        )
+        rig.await_progress()

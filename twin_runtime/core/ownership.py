@@ -2,7 +2,7 @@
 
     phase        on                                    becomes
     -----------  ------------------------------------  ----------------------------------
-    (none)       a device is heard of      `create`    activating(edge, epoch 1)
+    (none)       a device is heard of      `create`    activating(edge, known epoch + 1)
     owned        a move is asked for       `move`      sealing(target)
     sealing      another target            `move`      sealing(target)
     sealing      the owner has sealed      `sealed`    activating(target, epoch + 1)
@@ -32,9 +32,10 @@ class Placement:
     target: EdgeId | None = None
 
 
-def create(owner: EdgeId) -> Placement:
-    """A new twin, given to `owner` at epoch 1 with an empty snapshot (C5)."""
-    return Placement("activating", owner, 1)
+def create(owner: EdgeId, known_epoch: int = 0) -> Placement:
+    """A new twin, given to `owner` with an empty snapshot (C5), at the epoch after the one that
+    its device knows: 1, unless it comes from another site."""
+    return Placement("activating", owner, known_epoch + 1)
 
 
 def move(placement: Placement, target: EdgeId) -> Placement | None:
