@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.system.rig import Process, Rig, metric, running, started
-from tests.system.witness import PREFIX, close, connect
+from tests.system.witness import PREFIX, await_connected, close, connect
 from twin_runtime.core.limits import (
     AHEAD_BYTES_MAX,
     BATCH_EVENTS_MAX,
@@ -94,6 +94,7 @@ def flood(rig: Rig, pid: int, flood_s: float) -> tuple[int, int]:
     window = {"v": 1, "epoch": 2**40, "session": 1, "reports": [row], "": "x" * MESSAGE_BYTES}
     topic, payload = f"{PREFIX}up/e-1/{rig.devices[0]}/report", json.dumps(window)
     client = connect(rig.broker.port, [f"{PREFIX}status/cloud"], lambda _: None)
+    await_connected(client)
     said, largest_bytes = 0, 0
     until_s = time.monotonic() + flood_s
     while time.monotonic() < until_s:

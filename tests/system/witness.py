@@ -1,6 +1,7 @@
 """A witness on the bus: an MQTT client of another make than the one under test."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 Position = tuple[int, int, int]
 
 PREFIX = "dt/v1/"
-CONNECTED_S = 10.0
+CONNECTED_S = 60.0
+POLL_S = 0.01
 
 
 class Heard(NamedTuple):
@@ -34,6 +36,7 @@ class Witness:
 
     def publish(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
         """Say something, and return when it is on its way."""
+        await_connected(self._client)
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(CONNECTED_S)
 
     def close(self) -> None:
@@ -74,6 +77,14 @@ def connect(port: int, filters: list[str], heard: Callable[[Heard], None]) -> pa
     client.connect_async("127.0.0.1", port)
     client.loop_start()
     return client
+
+
+def await_connected(client: paho.Client) -> None:
+    """Return when it can say something: what it says before is refused."""
+    deadline_s = time.monotonic() + CONNECTED_S
+    while not client.is_connected():
+        assert time.monotonic() < deadline_s, f"not connected within {CONNECTED_S:g} s"
+        time.sleep(POLL_S)
 
 
 def close(client: paho.Client) -> None:
