@@ -3,6 +3,9 @@
 A device counts since its own start and says so on its `status`. Here only sums are kept
 apart from each device's last word, so that there is a series per counter and none per
 device; a count below the last one means that the device started anew.
+
+What the device of a twin from elsewhere has counted so far is in its former owner's sums, or,
+where nobody owned it meanwhile, in nobody's: its first word here only adds to levels.
 """
 
 from collections.abc import Mapping
@@ -27,12 +30,18 @@ class DeviceCounters:
 
     def __init__(self) -> None:
         self.totals: dict[str, int] = dict.fromkeys((*LEVELS, *COUNTERS), 0)
-        self._last: dict[str, tuple[int, ...]] = {}
+        self._last: dict[str, tuple[int, ...] | None] = {}  # None: its first word is to come
+
+    def begin(self, twin: str) -> None:
+        """A twin has come that another edge owned before."""
+        self._last.setdefault(twin, None)
 
     def hear(self, twin: str, counters: Mapping[str, int]) -> None:
         """Take what one device says; names that are not ours are ignored."""
-        last = self._last.get(twin, (0,) * len(self.totals))
         told = tuple(counters.get(name, 0) for name in self.totals)
+        last = self._last.get(twin, (0,) * len(told))
+        if last is None:
+            last = (*(0 for _ in LEVELS), *told[len(LEVELS) :])
         self._last[twin] = told
         for name, before, now in zip(self.totals, last, told, strict=True):
             began_anew = now < before and name not in LEVELS

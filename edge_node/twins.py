@@ -234,6 +234,7 @@ class Twins:
         self._hold(twin)
         if twin.revision:
             self.past.begin(twin)
+            self.counters.begin(order.twin)
         self._send_readers(order.twin, None)
         self.blobs.refer(order.twin, twin.blobs, order.source)
         self._live.pop(order.twin, None)

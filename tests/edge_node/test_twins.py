@@ -152,6 +152,23 @@ def test_a_released_twin_takes_its_levels_along_and_leaves_its_counts() -> None:
     assert twins.counters.totals["reports_produced_total"] == 22
 
 
+def test_what_a_former_owner_has_counted_of_a_device_is_not_counted_again() -> None:
+    twins, fx = owning(1), Effects()
+    snapshot = Snapshot(twin="d-9", epoch=4, revision=7)
+    twins.activate(Activate(store="s", twin="d-9", epoch=5, snapshot=snapshot), fx)
+    for produced, rows in ((1_000, 30), (1_002, 20)):
+        counters = {"reports_produced_total": produced, "outbox_rows": rows}
+        twins.device_said("d-9", Status(state="online", counters=counters), now(0.0))
+    assert twins.counters.totals["reports_produced_total"] == 2
+    assert twins.counters.totals["outbox_rows"] == 20
+    twins.release(Release(store="s", twin="d-9", epoch=6), fx)
+    assert twins.counters.totals["outbox_rows"] == 0
+    came_and_went = Activate(store="s", twin="d-9", epoch=7, snapshot=snapshot)
+    twins.activate(came_and_went, fx)
+    twins.release(Release(store="s", twin="d-9", epoch=8), fx)
+    assert twins.counters.totals["outbox_rows"] == 0
+
+
 def test_what_the_devices_of_owned_twins_count_is_summed() -> None:
     twins = owning(2)
     for twin, produced in (("d-0", 5), ("d-1", 7), ("d-9", 100), ("d-0", 8)):
