@@ -165,7 +165,20 @@ def test_a_descent_ends_where_no_neighbour_is_better() -> None:
     end = descend(values, state.host[0])
     best = values.totals(end[None])[0]
     assert values.totals(neighbours(slot, end)).max() <= best + 1e-12
-    assert ((relocations(slot, end) != end).sum(axis=1) == 1).all()
+
+
+def test_relocations_move_one_twin_or_all_of_an_edge_to_one_other_that_fits_them() -> None:
+    state = next(states(MobileUsers.table_ii(), 1, 2, "nearest"))
+    slot, host = slot_of(state), state.host[0]
+    whole = 0
+    for tried in relocations(slot, host):
+        moved = tried != host
+        left = np.unique(host[moved])
+        assert len(left) == len(np.unique(tried[moved])) == 1
+        assert (overload(slot, tried[None]) == 0).all()
+        whole += int(moved.sum() > 1)
+        assert moved.sum() == 1 or (moved == (host == left)).all()
+    assert whole > 0
 
 
 def test_all_worlds_are_repaired_from_scores_that_all_prefer_one_edge() -> None:

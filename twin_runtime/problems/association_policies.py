@@ -64,8 +64,9 @@ def hold(state: State, generator: np.random.Generator) -> Action:
 
 
 def pack_and_hold(state: State, generator: np.random.Generator) -> Action:
-    """Packed for the loads to be expected, with head-room; then a twin moves only if that pays
-    for itself within 40 slots. Who comes later is put where twins are already, near by."""
+    """Packed for the loads to be expected, with head-room; then a twin, or all twins of an edge
+    together, move only if that pays for itself within 40 slots. Who comes later is put where
+    twins are already, near by."""
     del generator
     slot, expected = slot_of(state), slot_of(_expected(state))
     hosts = [
@@ -150,25 +151,31 @@ def _expected(state: State) -> State:
 
 
 def _settle(slot: Slot, expected: Slot, host: Integers, distance_m: Array) -> Integers:
-    if (host == NOWHERE).all():
-        begun: Integers = repair(slot, search_packed(expected).edge, -distance_m[None])[0]
-        return begun
-    hosted = np.isin(np.arange(slot.edges), host)
-    nearness = HOSTED_BONUS * hosted - distance_m / distance_m.max()
-    begin = np.where(host == NOWHERE, nearness.argmax(axis=1), host)
-    stayed: Integers = repair(slot, begin[None], nearness[None])[0]
+    placed = _begin(slot, expected, host, distance_m)
     now, free, steady = SetValues(slot), SetValues(without_moves(slot)), SetValues(expected)
     for _ in range(slot.twins):
-        tried = np.concatenate([stayed[None], relocations(expected, stayed)])
+        tried = np.concatenate([placed[None], relocations(expected, placed)])
         tried = tried[np.isfinite(now.totals(tried))]
         if not len(tried):
             break
         extra = free.totals(tried) - now.totals(tried)
         best: Integers = tried[np.argmax(PATIENCE_SLOTS * steady.totals(tried) - extra)]
-        if (best == stayed).all():
+        if (best == placed).all():
             break
-        stayed = best
-    return stayed
+        placed = best
+    return placed
+
+
+def _begin(slot: Slot, expected: Slot, host: Integers, distance_m: Array) -> Integers:
+    """Where twins are, made to fit; newcomers near by where twins are already, or all packed."""
+    if (host == NOWHERE).all():
+        placed, wanted = search_packed(expected).edge, -distance_m[None]
+    else:
+        hosted = np.isin(np.arange(slot.edges), host)
+        wanted = (HOSTED_BONUS * hosted - distance_m / distance_m.max())[None]
+        placed = np.where(host == NOWHERE, wanted[0].argmax(axis=1), host)[None]
+    mended: Integers = repair(slot, placed, wanted)[0]
+    return mended
 
 
 def _joined(edges: list[Integers], shares: list[Array]) -> Action:

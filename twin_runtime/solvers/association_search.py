@@ -96,8 +96,8 @@ def search_packed(slot: Slot) -> Placement:
 
 def search_plainly(slot: Slot, host: Integers) -> Placement:
     """What the plainest reading of the search gives: from where the twins are alone, relocations
-    first, swaps where none helps, and evacuations where neither does. Of each kind, only the
-    move that promises most with the shares of now is tried. [P3] 6.2."""
+    first, all twins of an edge moved to one other where none helps, and swaps where neither does.
+    Of each kind, only the move that promises most with the shares of now is tried. [P3] 6.2."""
     values = SetValues(slot)
     here = _starts(slot, host)[0]
     for _ in range(MOVES_MAX):
@@ -133,13 +133,17 @@ def neighbours(slot: Slot, host: Integers) -> Integers:
 
 
 def relocations(slot: Slot, host: Integers) -> Integers:
-    """Promising placements `[some, twins]` in which one twin is elsewhere."""
-    return _relocated(slot, host, _energy_now(slot, host))
+    """Promising placements `[some, twins]` in which one twin is elsewhere, or all twins of an edge
+    are on one other."""
+    energy = _energy_now(slot, host)
+    tried = np.concatenate([_relocated(slot, host, energy), _merged(slot, host, energy)])
+    changed: Integers = tried[(tried != host).any(axis=1)]
+    return changed
 
 
 def _moved_plainly(values: SetValues, host: Integers) -> Integers:
     energy = _energy_now(values.slot, host)
-    for kind in (_relocated, _swapped, _emptied):
+    for kind in (_relocated, _merged, _swapped):
         tried = np.concatenate([host[None], kind(values.slot, host, energy)])
         moved = _better(values, host, _most_promised(values.slot, tried, energy))
         if (moved != host).any():
@@ -236,6 +240,18 @@ def _emptied(slot: Slot, host: Integers, energy: Array) -> Integers:
         for edge in np.unique(host)
     ]
     return np.stack(emptied)
+
+
+def _merged(slot: Slot, host: Integers, energy: Array) -> Integers:
+    """Placements `[some, twins]` in which all twins of an edge are on another one, which fits."""
+    del energy
+    used, edges = np.unique(host)[:, None, None], np.arange(slot.edges)[:, None]
+    tried = np.where(host == used, edges, host).reshape(-1, slot.twins)
+    loads = np.stack([slot.training[0], slot.synchronisation[0]])
+    budgets = np.concatenate([slot.compute_budget, slot.synchronisation_budget])
+    load = np.einsum("set,bte->sbe", tried[:, None] == edges, loads)
+    fitting: Integers = tried[(load <= budgets).all(axis=(1, 2))]
+    return fitting
 
 
 def _most_promising(promise: Array) -> Integers:
