@@ -26,9 +26,12 @@ def in_every_colour(page: Page, site: str) -> None:
     features["temperature_c"]["properties"]["quality"] = "uncertain"
     features["sample_period_s"]["desiredProperties"] = {"value": -1}
     features["sample_period_s"]["desiredState"] = {"state": "rejected", "reason": "too short"}
+    assert things[1]["thingId"].endswith("d-emulated-00002")
     things[1]["_modified"] = LONG_AGO
-    twins["twins"][2]["presence"] = "lost"
-    twins["twins"][3]["phase"] = "sealed"
+    # They come in the order in which they were placed, and things in that of their names.
+    named = {each["twin"]: each for each in twins["twins"]}
+    named["d-emulated-00003"]["presence"] = "lost"
+    named["d-emulated-00004"]["phase"] = "sealed"
     edges[0].update(state="draining", presence="unknown")
     edges[1].update(state="lost", presence="lost")
     happened = [
