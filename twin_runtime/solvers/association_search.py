@@ -243,15 +243,16 @@ def _emptied(slot: Slot, host: Integers, energy: Array) -> Integers:
 
 
 def _merged(slot: Slot, host: Integers, energy: Array) -> Integers:
-    """Placements `[some, twins]` in which all twins of an edge are on another one, which fits."""
-    del energy
+    """Promising placements `[some, twins]` with all twins of an edge on another one."""
     used, edges = np.unique(host)[:, None, None], np.arange(slot.edges)[:, None]
     tried = np.where(host == used, edges, host).reshape(-1, slot.twins)
-    loads = np.stack([slot.training[0], slot.synchronisation[0]])
-    budgets = np.concatenate([slot.compute_budget, slot.synchronisation_budget])
-    load = np.einsum("set,bte->sbe", tried[:, None] == edges, loads)
-    fitting: Integers = tried[(load <= budgets).all(axis=(1, 2))]
-    return fitting
+    loads = np.stack([slot.training[0], slot.synchronisation[0], energy])
+    load, upload, spent = np.einsum("set,bte->bse", tried[:, None] == edges, loads)
+    fit = (load <= slot.compute_budget).all(axis=1)
+    fit &= (upload <= slot.synchronisation_budget).all(axis=1)
+    some = _most_promising(np.where(fit, -_level(slot, spent).sum(axis=1), -np.inf))
+    merged: Integers = tried[some]
+    return merged
 
 
 def _most_promising(promise: Array) -> Integers:
