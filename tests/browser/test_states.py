@@ -47,6 +47,25 @@ def banner(page: Page) -> str:
     return page.get_by_role("alert").inner_text()
 
 
+@pytest.mark.parametrize("part", ["main.js", "fleet.js"])
+def test_a_page_of_which_a_part_did_not_come_loads_again_by_itself(
+    browser: Browser, site: str, part: str
+) -> None:
+    with looking(browser, f"{site}#/nowhere") as page:
+        asked = count()
+
+        def answer(route: Route) -> None:
+            if next(asked) < 2:
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route(f"**/web/{part}", answer)
+        page.reload()
+        expect(page.locator("#link")).to_contain_text("did not come")
+        expect(page.locator("#link")).to_have_text("Live")
+
+
 def test_a_new_site_says_what_is_missing_and_fills_as_its_parts_arrive(
     browser: Browser, site: str, rig: Rig
 ) -> None:
