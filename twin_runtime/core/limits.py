@@ -125,9 +125,9 @@ EVENTS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where the events are larger
 EVENTS_RECENT_MAX = 256  # events in memory, for those who follow them as they happen
 EVENTS_PAGE_MAX = 1_000  # events in one answer: 200 KB
 TWINS_PAGE_MAX = 1_000  # twins in one answer, with their edge and presence: 120 KB
-# Pairs of a twin and an edge in one decision: pack-and-hold takes 8 s for 1,000 twins on 3 edges.
+# Pairs of a twin and an edge in one decision: pack-and-hold takes 9 s for 1,000 twins on 3 edges.
 ASSOCIATION_PAIRS_MAX = 3_000
-DECISION_S_MIN = 30.0  # before a decision is given up: four times the longest
+DECISION_S_MIN = 30.0  # before a decision is given up: three times the longest
 DECISIONS_MAX = 20_000  # receipts kept: a day of them at one each 10 s, and their comparisons
 DECISIONS_BYTES_MAX = 32 * 1024 * 1024  # the same log, where many twins move
 DECISIONS_PAGE_MAX = 200  # receipts in one answer: 200 KB, where few twins move
